@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * log.h - levelled log lines to stderr or syslog. Preserves errno. Any thread.
+ *
+ * One line an event, for someone who reads at 3 am: what, which node or peer, why, how often. On
+ * stderr lines start with the program's name, or with a "<N>" priority if journald reads them.
+ */
+#ifndef COMMON_LOG_H
+#define COMMON_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+/* program must stay valid. Lines above `level` are not written. Starts on stderr. */
+void log_init(const char *program, enum log_level level);
+void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+
+/* From now on to syslog(3), facility daemon: for a process that has left its terminal. */
+void log_to_syslog(void);
+
+__attribute__((format(printf, 2, 3))) void log_write(enum log_level level, const char *format, ...);
+
+#define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)                                              \
+	do {                                                        \
+		if (log_get_level() >= LOG_LEVEL_DEBUG)             \
+			log_write(LOG_LEVEL_DEBUG, __VA_ARGS__);    \
+	} while (0)
+
+/*
+ * For causes that can come a thousand times a second: at most one line a second passes, and the
+ * next one that passes tells how many were held back. Zero-initialised; one per place or peer.
+ */
+struct log_limit {
+	uint64_t next; /* clock_now() from which a line may pass */
+	uint64_t held; /* lines held back since the last one */
+};
+
+__attribute__((format(printf, 3, 4))) void log_limited(struct log_limit *limit,
+						       enum log_level level, const char *format,
+						       ...);
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pool.c - see pool.h */
+#include "common/pool.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define SLAB_OBJECTS 64u
+#define SLAB_BUFS 16u
+#define BUF_STRIDE ((size_t)BUF_HEADROOM + BUF_CAPACITY)
+
+/* A free object holds the link to the next one. */
+struct free_object {
+	struct free_object *next;
+};
+
+struct slab {
+	struct slab *next;
+	max_align_t objects[];
+};
+
+struct pool {
+	size_t size;
+	unsigned made, most, in_use;
+	struct free_object *free;
+	struct slab *slabs;
+};
+
+static int pool_grow(struct pool *pool, unsigned count)
+{
+	struct slab *slab = malloc(sizeof(*slab) + count * pool->size);
+	uint8_t *objects;
+
+	if (!slab)
+		return -1;
+	memset(slab, 0, sizeof(*slab) + count * pool->size); /* touched now, not in a write's way */
+	slab->next = pool->slabs;
+	pool->slabs = slab;
+	objects = (uint8_t *)slab->objects;
+	for (unsigned i = 0; i < count; i++) {
+		struct free_object *o = (void *)(objects + i * pool->size);
+
+		o->next = pool->free;
+		pool->free = o;
+	}
+	pool->made += count;
+	return 0;
+}
+
+struct pool *pool_new(size_t size, unsigned reserve, unsigned most)
+{
+	struct pool *pool = calloc(1, sizeof(*pool));
+
+	if (!pool)
+		return NULL;
+	assert(reserve <= most);
+	pool->size = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+	pool->most = most;
+	if (reserve && pool_grow(pool, reserve))
+		pool_free(&pool);
+	return pool;
+}
+
+void pool_free(struct pool **pool)
+{
+	if (!*pool)
+		return;
+	assert(!(*pool)->in_use);
+	for (struct slab *slab = (*pool)->slabs, *next; slab; slab = next) {
+		next = slab->next;
+		free(slab);
+	}
+	free(*pool);
+	*pool = NULL;
+}
+
+void *pool_get(struct pool *pool)
+{
+	struct free_object *o;
+
+	if (!pool->free) {
+		unsigned left = pool->most - pool->made;
+
+		if (!left || pool_grow(pool, left < SLAB_OBJECTS ? left : SLAB_OBJECTS))
+			return NULL;
+	}
+	o = pool->free;
+	pool->free = o->next;
+	pool->in_use++;
+	return o;
+}
+
+void pool_put(struct pool *pool, void *object)
+{
+	struct free_object *o = object;
+
+	assert(pool->in_use);
+	o->next = pool->free;
+	pool->free = o;
+	pool->in_use--;
+}
+
+unsigned pool_in_use(const struct pool *pool)
+{
+	return pool->in_use;
+}
+
+struct buf_slab {
+	struct buf_slab *next;
+	uint8_t *memory; /* mmap'd, `count` strides */
+	unsigned count;
+	struct buf bufs[];
+};
+
+struct buf_pool {
+	unsigned made, most, in_use;
+	struct buf *free;
+	struct buf_slab *slabs;
+};
+
+static int buf_pool_grow(struct buf_pool *pool, unsigned count)
+{
+	struct buf_slab *slab = calloc(1, sizeof(*slab) + count * sizeof(struct buf));
+
+	if (!slab)
+		return -1;
+	slab->memory = mmap(NULL, count * BUF_STRIDE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (slab->memory == MAP_FAILED) {
+		free(slab);
+		return -1;
+	}
+	slab->count = count;
+	slab->next = pool->slabs;
+	pool->slabs = slab;
+	for (unsigned i = 0; i < count; i++) {
+		struct buf *buf = &slab->bufs[i];
+
+		buf->data = slab->memory + i * BUF_STRIDE + BUF_HEADROOM;
+		buf->pool = pool;
+		buf->next_free = pool->free;
+		pool->free = buf;
+	}
+	pool->made += count;
+	return 0;
+}
+
+struct buf_pool *buf_pool_new(unsigned reserve, unsigned most)
+{
+	struct buf_pool *pool = calloc(1, sizeof(*pool));
+
+	if (!pool)
+		return NULL;
+	assert(reserve <= most);
+	pool->most = most;
+	if (reserve && buf_pool_grow(pool, reserve))
+		buf_pool_free(&pool);
+	return pool;
+}
+
+void buf_pool_free(struct buf_pool **pool)
+{
+	if (!*pool)
+		return;
+	assert(!(*pool)->in_use);
+	for (struct buf_slab *slab = (*pool)->slabs, *next; slab; slab = next) {
+		next = slab->next;
+		munmap(slab->memory, slab->count * BUF_STRIDE);
+		free(slab);
+	}
+	free(*pool);
+	*pool = NULL;
+}
+
+struct buf *buf_get(struct buf_pool *pool)
+{
+	struct buf *buf;
+
+	if (!pool->free) {
+		unsigned left = pool->most - pool->made;
+
+		if (!left || buf_pool_grow(pool, left < SLAB_BUFS ? left : SLAB_BUFS))
+			return NULL;
+	}
+	buf = pool->free;
+	pool->free = buf->next_free;
+	buf->refs = 1;
+	pool->in_use++;
+	return buf;
+}
+
+struct buf *buf_ref(struct buf *buf)
+{
+	assert(buf->refs);
+	buf->refs++;
+	return buf;
+}
+
+void buf_unref(struct buf **pointer)
+{
+	struct buf *buf = *pointer;
+
+	*pointer = NULL;
+	if (!buf)
+		return;
+	assert(buf->refs);
+	if (--buf->refs)
+		return;
+	buf->next_free = buf->pool->free;
+	buf->pool->free = buf;
+	buf->pool->in_use--;
+}
+
+unsigned buf_pool_in_use(const struct buf_pool *pool)
+{
+	return pool->in_use;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pool.h - fixed-size objects and payload buffers, allocated ahead, reused last-in first-out.
+ *
+ * A pool belongs to one worker; nothing here takes a lock. Steady state allocates nothing: a pool
+ * grows in slabs when it runs dry, up to its bound, and gives memory back only when it is freed.
+ */
+#ifndef COMMON_POOL_H
+#define COMMON_POOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct pool;
+
+/*
+ * Objects of `size` bytes, 16-byte aligned; `reserve` of them are allocated and touched now, `most`
+ * may exist at any time. NULL: out of memory.
+ */
+struct pool *pool_new(size_t size, unsigned reserve, unsigned most);
+void pool_free(struct pool **pool); /* every object must have been put back */
+
+void *pool_get(struct pool *pool); /* not cleared; NULL: `most` are out, or no memory */
+void pool_put(struct pool *pool, void *object);
+unsigned pool_in_use(const struct pool *pool);
+
+/*
+ * Payload buffers. `data` starts on a page, so that it fits O_DIRECT, and has BUF_HEADROOM bytes in
+ * front of it that belong to the buffer, so that a header read together with the payload (FUSE's)
+ * leaves the payload aligned. Only pages that were touched use memory.
+ */
+#define BUF_HEADROOM 4096u
+#define BUF_CAPACITY ((1u << 20) + 4096u)
+
+struct buf {
+	uint8_t *data; /* BUF_CAPACITY bytes, BUF_HEADROOM more before it */
+	unsigned refs; /* of the pool's worker only */
+	struct buf_pool *pool;
+	struct buf *next_free;
+};
+
+struct buf_pool;
+
+struct buf_pool *buf_pool_new(unsigned reserve, unsigned most); /* NULL: out of memory */
+void buf_pool_free(struct buf_pool **pool);                     /* every buffer must be back */
+
+struct buf *buf_get(struct buf_pool *pool); /* one reference; NULL: `most` are out, or no memory */
+struct buf *buf_ref(struct buf *buf);
+void buf_unref(struct buf **buf); /* nulls *buf; NULL in *buf is fine */
+unsigned buf_pool_in_use(const struct buf_pool *pool);
+
+#endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * proto.h - the DST wire protocol, version 1. This file is its written specification.
+ *
+ * 1. Carrier
+ *
+ * One connection (TCP, unix stream or vsock stream) carries one lane of one session to one export.
+ * Both ends send messages: a fixed 48-byte header, then `payload` bytes. All integers are
+ * little-endian. Nothing is aligned to anything but the stream itself; a message follows the one
+ * before it without padding. With TLS the stream is encrypted from byte 0: there is no upgrade.
+ *
+ * 2. Header (one layout for requests, replies and notices)
+ *
+ *   offset size field
+ *        0    4 magic    DST_MAGIC: the bytes 'D' 'S' 'T', then the protocol version (1)
+ *        4    1 type     enum dst_type; replies carry the type of their request
+ *        5    1 flags    DST_F_*; DST_F_REPLY tells the direction
+ *        6    2 status   replies: enum dst_status. Requests: the lag, so that id - lag is the
+ *                        watermark: the client has seen the replies of all ids up to it
+ *        8    8 id       transaction id, chosen by the client: 1, 2, 3, ... per lane.
+ *                        0 for notices, which have no reply. A reply repeats its request's id
+ *       16    8 offset   first byte of the range in the export, see the table below
+ *       24    4 length   bytes in the range, see the table below
+ *       28    4 payload  bytes that follow the header
+ *       32    8 digest   payload digest (section 4); 0 when payload is 0 or digests are off
+ *       40    8 check    header digest (section 4); 0 when digests are off
+ *
+ * A request and its reply thus cost 96 bytes beside the data.
+ *
+ * 3. Types
+ *
+ *   type          request: offset, length, payload     reply: offset, length, payload
+ *   HELLO         0, 0, attributes                     0, 0, attributes
+ *   READ          range, no payload                    0, 0, the data: exactly `length` bytes
+ *   WRITE         range, payload = the data            0, 0, none          flags: FUA
+ *   FLUSH         0, 0, none                           0, 0, none
+ *   DISCARD       range, none                          0, 0, none          flags: FUA
+ *   WRITE_ZEROES  range, none                          0, 0, none          flags: FUA, NO_HOLE
+ *   EXTENTS       range, none                          0, bytes described, struct dst_extent[]
+ *   COPY          destination range, struct dst_copy   0, bytes copied, none
+ *   HASH          range, struct dst_hash_seed          0, 0, 16-byte digest
+ *   PING          0, 0, none                           0, 0, none
+ *   NOTICE        (server to client, id 0) attributes  no reply
+ *   CLOSE         0, 0, none                           0, 0, none; then the server closes
+ *
+ * READ and WRITE carry at most DST_MAX_PAYLOAD bytes and at least 1. The ranges of DISCARD,
+ * WRITE_ZEROES, EXTENTS, COPY and HASH are at most DST_MAX_RANGE bytes and at least 1. Every range
+ * must lie within the export, or the request is answered DST_ENOSPC (WRITE, WRITE_ZEROES, COPY's
+ * destination) or DST_EINVAL (all others), with nothing done.
+ *
+ * An error reply carries no payload, except HELLO's, which carries DST_ATTR_REASON. EXTENTS may
+ * describe less than was asked for, never less than one byte; adjacent extents of equal kind may
+ * be reported separately. COPY may copy less than was asked for, never 0 with DST_OK.
+ *
+ * Replies may come in any order. WRITE, WRITE_ZEROES, DISCARD and COPY are complete when they are
+ * answered: a READ sent later sees them. They are durable when answered if they had FUA, or when a
+ * FLUSH that was sent after their answer has been answered with DST_OK. WRITE_ZEROES reads as
+ * zeros afterwards; with NO_HOLE the storage stays allocated. DISCARD says that the content is no
+ * longer needed; what it reads as is not defined. A server never pretends: what it can't do is
+ * answered DST_EOPNOTSUPP.
+ *
+ * HASH is XXH3-128 with the given 64-bit seed over the range's bytes, in canonical (big-endian)
+ * form, as xxHash specifies it.
+ *
+ * 4. Digests
+ *
+ * DST_CHECKSUM_XXH3: `digest` is XXH3-64 with seed 0 over the payload; `check` is XXH3-64 over the
+ * first 40 bytes of the header, with the seed DST_CHECK_REQUEST for what the client sends and
+ * DST_CHECK_REPLY for what the server sends. A wrong `check` means that the framing is lost: the
+ * receiver closes the connection. A wrong `digest` concerns that message only: the server answers
+ * DST_EBADMSG and has done nothing; the client asks again. HELLO and its reply always carry both.
+ *
+ * 5. HELLO
+ *
+ * The first message on each connection, once. Until it has been answered with DST_OK the server
+ * reads nothing else, takes at most DST_MAX_HELLO bytes of payload, and waits at most
+ * DST_HELLO_TIMEOUT_MS. The payload of HELLO, of its reply and of NOTICE is a list of attributes:
+ *
+ *        0    2 kind     enum dst_attr; with bit 15 (DST_ATTR_MANDATORY) set, a receiver that
+ *                        does not know the kind refuses the message with DST_EPROTO and names it
+ *        2    2 length   bytes of value
+ *        4    n value    padded with zero bytes to a multiple of 4
+ *
+ * A kind may appear once. Unknown optional kinds are skipped. Strings are UTF-8 without a final
+ * zero byte.
+ *
+ * The client asks for permissions (DST_PERM_*); the server grants a subset, which must contain
+ * READ. A client that asked for WRITE and was granted READ only has a read-only session.
+ * The client offers checksums as a bit mask; the server picks one.
+ *
+ * A connection for a session and lane that already has one replaces it: the server ends the old
+ * one, waits until its backend I/O has finished, and only then answers. It never answers two
+ * connections of one lane at the same time.
+ *
+ * 6. NOTICE
+ *
+ * Carries what changed: DST_ATTR_SIZE after a resize, DST_ATTR_PERMISSIONS after a change of rules.
+ *
+ * 7. Closing
+ *
+ * CLOSE asks the server to finish what came before it, answer, and close. A server that stops sends
+ * the replies of all it has begun, then closes. Either side may also just close.
+ */
+#ifndef COMMON_PROTO_H
+#define COMMON_PROTO_H
+
+#include <stdint.h>
+
+#define DST_PORT 10878                  /* default TCP and vsock port */
+#define DST_VERSION 1
+#define DST_MAGIC 0x01545344u           /* 'D' 'S' 'T' 1 on the wire */
+
+#define DST_HEADER_SIZE 48              /* bytes */
+#define DST_CHECKED_SIZE 40             /* header bytes that `check` covers */
+#define DST_MAX_PAYLOAD (1u << 20)      /* bytes, every implementation must take this much */
+#define DST_MAX_RANGE (1u << 30)        /* bytes of a range without payload */
+#define DST_MAX_HELLO 4096u             /* bytes of attributes, HELLO and its reply, NOTICE */
+#define DST_MAX_EXTENTS 1024u           /* extents in one reply */
+#define DST_MAX_DEPTH 1024u             /* transactions in flight on a lane, upper bound */
+#define DST_MIN_DEPTH 1u
+#define DST_MAX_LANES 64u               /* lanes of a session */
+#define DST_MAX_NAME 255u               /* bytes of an export's name */
+#define DST_MAX_REASON 512u             /* bytes of a reason text */
+#define DST_MAX_CLIENT_NAME 255u        /* bytes of the client's own name */
+#define DST_ID_SIZE 16                  /* bytes of session, server, export and instance ids */
+#define DST_HELLO_TIMEOUT_MS 10000u     /* from accept to HELLO's last byte */
+
+#define DST_CHECK_REQUEST 0x7473657571657244ull /* header digest seeds, one a direction */
+#define DST_CHECK_REPLY 0x00796c7065725453ull
+
+enum dst_type {
+	DST_HELLO = 1,
+	DST_READ = 2,
+	DST_WRITE = 3,
+	DST_FLUSH = 4,
+	DST_DISCARD = 5,
+	DST_WRITE_ZEROES = 6,
+	DST_EXTENTS = 7,
+	DST_COPY = 8,
+	DST_HASH = 9,
+	DST_PING = 10,
+	DST_NOTICE = 11,
+	DST_CLOSE = 12,
+	DST_TYPE_END
+};
+
+#define DST_F_REPLY 0x01        /* a reply; absent on requests, present on NOTICE */
+#define DST_F_FUA 0x02          /* durable before the answer */
+#define DST_F_NO_HOLE 0x04      /* WRITE_ZEROES: keep the storage allocated */
+#define DST_F_KNOWN 0x07
+
+/*
+ * Status of a reply. Values below 256 are the errors of Linux by their generic numbers, whatever
+ * the machine's own are; those from 256 on are the protocol's. A client takes a status that it does
+ * not know as DST_EIO and logs its number.
+ */
+enum dst_status {
+	DST_OK = 0,
+	DST_EPERM = 1,
+	DST_ENOENT = 2,
+	DST_EIO = 5,
+	DST_EAGAIN = 11,
+	DST_ENOMEM = 12,
+	DST_EACCES = 13,
+	DST_EBUSY = 16,
+	DST_ENODEV = 19,
+	DST_EINVAL = 22,
+	DST_EFBIG = 27,
+	DST_ENOSPC = 28,
+	DST_EROFS = 30,
+	DST_EPROTO = 71,
+	DST_EBADMSG = 74,       /* the payload's digest was wrong; nothing was done */
+	DST_EOPNOTSUPP = 95,
+	DST_ETIMEDOUT = 110,
+	DST_ESTALE = 116,       /* fenced: of an older epoch */
+	DST_EDQUOT = 122,
+	DST_EUNKNOWN_EXPORT = 256,
+	DST_EDENIED = 257,      /* an access rule */
+	DST_EVERSION = 258,
+	DST_ESHUTDOWN = 259,    /* the server is stopping */
+};
+
+/* Attribute kinds. The comment gives the value's layout and who sends it. */
+#define DST_ATTR_MANDATORY 0x8000u
+enum dst_attr {
+	DST_ATTR_EXPORT = 1,       /* string, 1..DST_MAX_NAME. client, mandatory */
+	DST_ATTR_SESSION = 2,      /* DST_ID_SIZE random bytes. client, mandatory */
+	DST_ATTR_LANE = 3,         /* u32 index, u32 number of lanes. client, mandatory */
+	DST_ATTR_PERMISSIONS = 4,  /* u32 DST_PERM_*: wanted by the client, granted by the server */
+	DST_ATTR_CHECKSUM = 5,     /* u32: mask of 1 << enum dst_checksum offered; the one chosen */
+	DST_ATTR_CLIENT = 6,       /* string: host and mount, for people. client */
+	DST_ATTR_SIZE = 7,         /* u64 bytes. server */
+	DST_ATTR_BLOCKS = 8,       /* u32 minimum, u32 preferred, in bytes. server */
+	DST_ATTR_LIMITS = 9,       /* u32 max payload, u32 max range, u32 depth. server */
+	DST_ATTR_FEATURES = 10,    /* u32 DST_CAN_*. server */
+	DST_ATTR_SERVER_ID = 11,   /* DST_ID_SIZE bytes: this dstd. server */
+	DST_ATTR_EXPORT_UUID = 12, /* DST_ID_SIZE bytes: this export. server */
+	DST_ATTR_INSTANCE = 13,    /* DST_ID_SIZE bytes: changes when unflushed data may be lost */
+	DST_ATTR_REASON = 14,      /* string: why HELLO was refused, one line for people. server */
+	DST_ATTR_KIND_END
+};
+
+#define DST_PERM_READ 0x1u
+#define DST_PERM_WRITE 0x2u
+#define DST_PERM_KNOWN 0x3u
+
+enum dst_checksum {
+	DST_CHECKSUM_NONE = 0,
+	DST_CHECKSUM_XXH3 = 1,
+	DST_CHECKSUM_END
+};
+
+#define DST_CAN_DISCARD 0x1u
+#define DST_CAN_UNMAP 0x2u      /* WRITE_ZEROES without NO_HOLE frees storage */
+#define DST_CAN_EXTENTS 0x4u    /* EXTENTS tells holes; without it all is data */
+#define DST_CAN_COPY 0x8u
+
+/* Payloads with a layout. Sizes in bytes as encoded; see wire.h for the structs in memory. */
+#define DST_EXTENT_SIZE 16      /* u64 length, u32 kind (DST_EXTENT_*), u32 zero */
+#define DST_EXTENT_DATA 0u
+#define DST_EXTENT_HOLE 1u      /* reads as zeros, not allocated */
+#define DST_COPY_SIZE 8         /* u64 offset of the source; its length is the header's */
+#define DST_HASH_SEED_SIZE 8    /* u64 */
+#define DST_HASH_SIZE 16
+
+#endif
