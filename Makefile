@@ -12,7 +12,7 @@ V        ?= 0
 WERROR   ?= 0
 SANITIZE ?=
 
-PKGS     := fuse3 libevent_core libevent_pthreads libxxhash jansson inih
+PKGS     := fuse3 libevent_core libxxhash jansson inih
 PKG_CONFIG ?= pkg-config
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \

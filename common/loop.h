@@ -59,6 +59,7 @@ void loop_post(struct loop *loop, struct loop_work *work); /* any thread */
 struct loop_hook {
 	void (*callback)(void *arg);
 	void *arg;
+	struct loop *loop;              /* the implementation's, like the rest */
 	struct loop_hook *next, **link; /* link: non-NULL while deferred */
 };
 

@@ -59,12 +59,13 @@ struct msgio_stats {
 /*
  * Takes over the stream (also on failure). `direction` is what this side receives. Payloads are
  * limited to DST_MAX_HELLO and digests are on until msgio_open_up(). NULL: out of memory.
- * Payload buffers come from `bufs`; when it is empty, reading waits until msgio_kick().
+ * Payload buffers come from `bufs`; when it is empty, reading waits until one comes back.
  */
 struct msgio *msgio_new(struct loop *loop, struct stream *stream, struct buf_pool *bufs,
 			enum wire_direction direction, const struct msgio_events *events, void *arg);
 
-/* After HELLO: full payloads, the negotiated checksum, a larger receive buffer. 0 or ENOMEM. */
+/* After HELLO: full payloads, the negotiated checksum (from the next message on, both ways), a
+ * larger receive buffer. 0 or ENOMEM. */
 int msgio_open_up(struct msgio *m, enum dst_checksum checksum);
 
 void msgio_send(struct msgio *m, struct msgio_out *out);

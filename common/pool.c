@@ -118,6 +118,7 @@ struct buf_pool {
 	unsigned made, most, in_use;
 	struct buf *free;
 	struct buf_slab *slabs;
+	struct buf_waiter *waiters; /* first come first */
 };
 
 static int buf_pool_grow(struct buf_pool *pool, unsigned count)
@@ -211,6 +212,37 @@ void buf_unref(struct buf **pointer)
 	buf->next_free = buf->pool->free;
 	buf->pool->free = buf;
 	buf->pool->in_use--;
+	if (buf->pool->waiters) {
+		struct buf_waiter *waiter = buf->pool->waiters;
+
+		buf_wait_cancel(waiter);
+		waiter->callback(waiter->arg);
+	}
+}
+
+void buf_wait(struct buf_pool *pool, struct buf_waiter *waiter)
+{
+	struct buf_waiter **link = &pool->waiters;
+
+	if (waiter->pool)
+		return;
+	while (*link)
+		link = &(*link)->next;
+	*link = waiter;
+	waiter->next = NULL;
+	waiter->pool = pool;
+}
+
+void buf_wait_cancel(struct buf_waiter *waiter)
+{
+	struct buf_waiter **link;
+
+	if (!waiter->pool)
+		return;
+	for (link = &waiter->pool->waiters; *link != waiter;)
+		link = &(*link)->next;
+	*link = waiter->next;
+	waiter->pool = NULL;
 }
 
 unsigned buf_pool_in_use(const struct buf_pool *pool)

@@ -49,4 +49,18 @@ struct buf *buf_ref(struct buf *buf);
 void buf_unref(struct buf **buf); /* nulls *buf; NULL in *buf is fine */
 unsigned buf_pool_in_use(const struct buf_pool *pool);
 
+/*
+ * For who found the pool empty: `callback` runs once, from the buf_unref() that brings a buffer back,
+ * first come first served. It must not get the buffer right there, but arrange to be called soon.
+ */
+struct buf_waiter {
+	void (*callback)(void *arg);
+	void *arg;
+	struct buf_waiter *next;
+	struct buf_pool *pool; /* non-NULL while waiting */
+};
+
+void buf_wait(struct buf_pool *pool, struct buf_waiter *waiter); /* waiting already: fine */
+void buf_wait_cancel(struct buf_waiter *waiter);                 /* not waiting: fine */
+
 #endif
