@@ -15,10 +15,11 @@
  *        0    4 magic    DST_MAGIC: the bytes 'D' 'S' 'T', then the protocol version (1)
  *        4    1 type     enum dst_type; replies carry the type of their request
  *        5    1 flags    DST_F_*; DST_F_REPLY tells the direction
- *        6    2 status   replies: enum dst_status. Requests: the lag, so that id - lag is the
- *                        watermark: the client has seen the replies of all ids up to it
- *        8    8 id       transaction id, chosen by the client: 1, 2, 3, ... per lane.
- *                        0 for notices, which have no reply. A reply repeats its request's id
+ *        6    2 status   replies: enum dst_status. Requests: the lag, from 1 on: id - lag is the
+ *                        watermark
+ *        8    8 id       transaction id, chosen by the client: 1, 2, 3, ... per lane, HELLO,
+ *                        PING and CLOSE included; it goes on over reconnects. 0 for notices,
+ *                        which have no reply. A reply repeats its request's id
  *       16    8 offset   first byte of the range in the export, see the table below
  *       24    4 length   bytes in the range, see the table below
  *       28    4 payload  bytes that follow the header
@@ -26,6 +27,17 @@
  *       40    8 check    header digest (section 4); 0 when digests are off
  *
  * A request and its reply thus cost 96 bytes beside the data.
+ *
+ * The watermark: the client is done with every id up to it. It neither sends one of them again nor
+ * wants an answer to it, so the server may forget them. A lane's watermark never goes back. The
+ * lag is at most DST_LAG_FACTOR times the lane's depth (section 5): behind a request that takes
+ * long the client holds new ones back, and what a server must remember is bounded.
+ *
+ * Fields that the table below gives as 0, and flags that it does not give, are 0. A header that
+ * breaks a rule of this file comes from a broken or hostile peer: the receiver closes the
+ * connection. What a later revision adds is sent only to those who said in HELLO that they know
+ * it. A request of a type that the server does not know is answered DST_EOPNOTSUPP, its payload
+ * skipped; a client closes on a reply of such a type.
  *
  * 3. Types
  *
@@ -44,17 +56,22 @@
  *   CLOSE         0, 0, none                           0, 0, none; then the server closes
  *
  * READ and WRITE carry at most DST_MAX_PAYLOAD bytes and at least 1. The ranges of DISCARD,
- * WRITE_ZEROES, EXTENTS, COPY and HASH are at most DST_MAX_RANGE bytes and at least 1. Every range
- * must lie within the export, or the request is answered DST_ENOSPC (WRITE, WRITE_ZEROES, COPY's
- * destination) or DST_EINVAL (all others), with nothing done.
+ * WRITE_ZEROES, EXTENTS, COPY and HASH are at most DST_MAX_RANGE bytes and at least 1. No range
+ * goes past 2^64. Every range must lie within the export, or the request is answered DST_ENOSPC
+ * (WRITE, WRITE_ZEROES, COPY's destination) or DST_EINVAL (all others), with nothing done. COPY's
+ * source and destination must not overlap, or it is answered DST_EINVAL.
  *
- * An error reply carries no payload, except HELLO's, which carries DST_ATTR_REASON. EXTENTS may
- * describe less than was asked for, never less than one byte; adjacent extents of equal kind may
- * be reported separately. COPY may copy less than was asked for, never 0 with DST_OK.
+ * An error reply has length 0 and no payload, except HELLO's, which carries DST_ATTR_REASON.
+ * EXTENTS may describe less than was asked for, never less than one byte; its extents follow each
+ * other from the range's first byte and add up to the reply's length; adjacent extents of equal
+ * kind may be reported separately; a kind that the client does not know is data to it. COPY may
+ * copy less than was asked for, never 0 with DST_OK.
  *
- * Replies may come in any order. WRITE, WRITE_ZEROES, DISCARD and COPY are complete when they are
- * answered: a READ sent later sees them. They are durable when answered if they had FUA, or when a
- * FLUSH that was sent after their answer has been answered with DST_OK. WRITE_ZEROES reads as
+ * Replies may come in any order, and requests in flight together run in any order: who needs one
+ * waits for the answer. WRITE, WRITE_ZEROES, DISCARD and COPY are complete when they are answered:
+ * a READ sent later, on any lane, sees them. They are durable when answered if they had FUA, or
+ * when a FLUSH that was sent after their answer, on any lane of the session, has been answered
+ * with DST_OK. After an error the range's content is undefined. WRITE_ZEROES reads as
  * zeros afterwards; with NO_HOLE the storage stays allocated. DISCARD says that the content is no
  * longer needed; what it reads as is not defined. A server never pretends: what it can't do is
  * answered DST_EOPNOTSUPP.
@@ -68,25 +85,45 @@
  * first 40 bytes of the header, with the seed DST_CHECK_REQUEST for what the client sends and
  * DST_CHECK_REPLY for what the server sends. A wrong `check` means that the framing is lost: the
  * receiver closes the connection. A wrong `digest` concerns that message only: the server answers
- * DST_EBADMSG and has done nothing; the client asks again. HELLO and its reply always carry both.
+ * DST_EBADMSG and has done nothing, as if it had not been sent; the client asks again, with the
+ * same id. A HELLO or NOTICE with a wrong digest ends the connection: a notice can't be asked for
+ * again, but the next HELLO's answer tells what it told. HELLO and its reply always carry both
+ * digests. DST_CHECKSUM_NONE: both are 0.
  *
  * 5. HELLO
  *
- * The first message on each connection, once. Until it has been answered with DST_OK the server
- * reads nothing else, takes at most DST_MAX_HELLO bytes of payload, and waits at most
- * DST_HELLO_TIMEOUT_MS. The payload of HELLO, of its reply and of NOTICE is a list of attributes:
+ * The first message on each connection, once; its reply is the first that the server sends. Until
+ * it has been answered with DST_OK the server reads nothing else, takes at most DST_MAX_HELLO bytes
+ * of payload, and waits at most DST_HELLO_TIMEOUT_MS. After any other answer it closes.
+ *
+ * The magic's first three bytes and the place of the version are the same in all versions. To a
+ * HELLO of another version the server answers in its own: a HELLO reply with id 1, DST_EVERSION
+ * and DST_ATTR_REASON. A client of another version knows it by its magic.
+ *
+ * The payload of HELLO, of its reply and of NOTICE is a list of attributes:
  *
  *        0    2 kind     enum dst_attr; with bit 15 (DST_ATTR_MANDATORY) set, a receiver that
  *                        does not know the kind refuses the message with DST_EPROTO and names it
  *        2    2 length   bytes of value
  *        4    n value    padded with zero bytes to a multiple of 4
  *
- * A kind may appear once. Unknown optional kinds are skipped. Strings are UTF-8 without a final
- * zero byte.
+ * Kinds (without bit 15) ascend, so that each appears at most once. Unknown optional kinds are
+ * skipped, and so are known ones that mean nothing to the receiver. Unknown bits of a mask are
+ * ignored, except in permissions. Strings are UTF-8 without a final zero byte and without control
+ * characters: C0, DEL, C1, line and paragraph separators, embeddings and overrides of direction
+ * (U+2028 to U+202E, U+2066 to U+2069). An export's name has no '/' and is not "." or "..".
  *
- * The client asks for permissions (DST_PERM_*); the server grants a subset, which must contain
- * READ. A client that asked for WRITE and was granted READ only has a read-only session.
- * The client offers checksums as a bit mask; the server picks one.
+ * The client asks for permissions (DST_PERM_*), READ among them; the server grants a subset, which
+ * must contain READ. A client that asked for WRITE and was granted READ only has a read-only
+ * session. The client offers checksums as a bit mask; the server picks one.
+ *
+ * Depth is how many requests a client has in flight on a lane, PING and CLOSE not counted; beyond
+ * it the server may stop reading. The server's limits are at least DST_MAX_PAYLOAD bytes of payload
+ * and of a range, and a depth of DST_MIN_DEPTH. Larger ones than this file's are taken as this
+ * file's.
+ *
+ * The session id is a secret between client and server: whoever has it and may use the export can
+ * take over a lane. It is drawn anew at each attachment and never shown whole.
  *
  * A connection for a session and lane that already has one replaces it: the server ends the old
  * one, waits until its backend I/O has finished, and only then answers. It never answers two
@@ -94,12 +131,16 @@
  *
  * 6. NOTICE
  *
- * Carries what changed: DST_ATTR_SIZE after a resize, DST_ATTR_PERMISSIONS after a change of rules.
+ * Carries what changed: DST_ATTR_SIZE after a resize, DST_ATTR_PERMISSIONS after a change of rules
+ * (when READ is gone the server closes instead), DST_ATTR_INSTANCE when what was answered but not
+ * flushed may be lost: the client then takes nothing since its last successful FLUSH as durable.
+ * It is sent before the answer to any request that ran after the change.
  *
  * 7. Closing
  *
- * CLOSE asks the server to finish what came before it, answer, and close. A server that stops sends
- * the replies of all it has begun, then closes. Either side may also just close.
+ * CLOSE asks the server to finish what came before it, answer, and close; nothing follows it. A
+ * server that stops sends the replies of all it has begun, then closes; what it has not begun it
+ * answers DST_ESHUTDOWN or not at all. Either side may also just close.
  */
 #ifndef COMMON_PROTO_H
 #define COMMON_PROTO_H
@@ -114,12 +155,15 @@
 #define DST_CHECKED_SIZE 40             /* header bytes that `check` covers */
 #define DST_MAX_PAYLOAD (1u << 20)      /* bytes, every implementation must take this much */
 #define DST_MAX_RANGE (1u << 30)        /* bytes of a range without payload */
-#define DST_MAX_HELLO 4096u             /* bytes of attributes, HELLO and its reply, NOTICE */
+#define DST_MAX_HELLO 16384u            /* bytes of attributes, HELLO and its reply, NOTICE */
 #define DST_MAX_EXTENTS 1024u           /* extents in one reply */
 #define DST_MAX_DEPTH 1024u             /* transactions in flight on a lane, upper bound */
 #define DST_MIN_DEPTH 1u
+#define DST_LAG_FACTOR 16u              /* lag at most, in depths; 16 bits hold it */
 #define DST_MAX_LANES 64u               /* lanes of a session */
 #define DST_MAX_NAME 255u               /* bytes of an export's name */
+#define DST_MAX_SIZE INT64_MAX          /* bytes of an export */
+#define DST_MAX_BLOCK DST_MAX_PAYLOAD   /* bytes of the minimum block */
 #define DST_MAX_REASON 512u             /* bytes of a reason text */
 #define DST_MAX_CLIENT_NAME 255u        /* bytes of the client's own name */
 #define DST_ID_SIZE 16                  /* bytes of session, server, export and instance ids */
@@ -159,6 +203,7 @@ enum dst_status {
 	DST_EPERM = 1,
 	DST_ENOENT = 2,
 	DST_EIO = 5,
+	DST_ENXIO = 6,
 	DST_EAGAIN = 11,
 	DST_ENOMEM = 12,
 	DST_EACCES = 13,
@@ -168,34 +213,46 @@ enum dst_status {
 	DST_EFBIG = 27,
 	DST_ENOSPC = 28,
 	DST_EROFS = 30,
+	DST_EBADE = 52,         /* a device's reservation conflict */
+	DST_ENODATA = 61,       /* a device's medium error */
+	DST_ENOLINK = 67,       /* a device's transport failed */
 	DST_EPROTO = 71,
 	DST_EBADMSG = 74,       /* the payload's digest was wrong; nothing was done */
+	DST_EILSEQ = 84,        /* a device's protection information does not match */
 	DST_EOPNOTSUPP = 95,
 	DST_ETIMEDOUT = 110,
 	DST_ESTALE = 116,       /* fenced: of an older epoch */
+	DST_EUCLEAN = 117,      /* the server's file system is damaged */
+	DST_EREMOTEIO = 121,    /* a device's own failure */
 	DST_EDQUOT = 122,
+	DST_ENOMEDIUM = 123,
 	DST_EUNKNOWN_EXPORT = 256,
 	DST_EDENIED = 257,      /* an access rule */
 	DST_EVERSION = 258,
 	DST_ESHUTDOWN = 259,    /* the server is stopping */
 };
 
-/* Attribute kinds. The comment gives the value's layout and who sends it. */
+/*
+ * Attribute kinds. The comment gives the value's layout and who sends it. What is mandatory here
+ * must be in every HELLO and has bit 15 set; nothing else has it set in this version.
+ */
 #define DST_ATTR_MANDATORY 0x8000u
 enum dst_attr {
-	DST_ATTR_EXPORT = 1,       /* string, 1..DST_MAX_NAME. client, mandatory */
+	DST_ATTR_EXPORT = 1,       /* string, 1..DST_MAX_NAME bytes. client, mandatory */
 	DST_ATTR_SESSION = 2,      /* DST_ID_SIZE random bytes. client, mandatory */
-	DST_ATTR_LANE = 3,         /* u32 index, u32 number of lanes. client, mandatory */
+	DST_ATTR_LANE = 3,         /* u32 index from 0, u32 number of lanes. client, mandatory */
 	DST_ATTR_PERMISSIONS = 4,  /* u32 DST_PERM_*: wanted by the client, granted by the server */
-	DST_ATTR_CHECKSUM = 5,     /* u32: mask of 1 << enum dst_checksum offered; the one chosen */
+	DST_ATTR_CHECKSUM = 5,     /* u32. client: mask of 1 << enum dst_checksum that it offers;
+				    * server: the enum dst_checksum that it chose */
 	DST_ATTR_CLIENT = 6,       /* string: host and mount, for people. client */
-	DST_ATTR_SIZE = 7,         /* u64 bytes. server */
-	DST_ATTR_BLOCKS = 8,       /* u32 minimum, u32 preferred, in bytes. server */
+	DST_ATTR_SIZE = 7,         /* u64 bytes, at most DST_MAX_SIZE. server */
+	DST_ATTR_BLOCKS = 8,       /* u32 minimum: a power of two up to DST_MAX_BLOCK; u32
+				    * preferred: from the minimum to DST_MAX_RANGE. bytes. server */
 	DST_ATTR_LIMITS = 9,       /* u32 max payload, u32 max range, u32 depth. server */
 	DST_ATTR_FEATURES = 10,    /* u32 DST_CAN_*. server */
 	DST_ATTR_SERVER_ID = 11,   /* DST_ID_SIZE bytes: this dstd. server */
 	DST_ATTR_EXPORT_UUID = 12, /* DST_ID_SIZE bytes: this export. server */
-	DST_ATTR_INSTANCE = 13,    /* DST_ID_SIZE bytes: changes when unflushed data may be lost */
+	DST_ATTR_INSTANCE = 13,    /* DST_ID_SIZE bytes: new when unflushed data may be lost. server */
 	DST_ATTR_REASON = 14,      /* string: why HELLO was refused, one line for people. server */
 	DST_ATTR_KIND_END
 };

@@ -16,9 +16,9 @@
 #include <stdint.h>
 
 struct wire_header {
-	uint8_t type;  /* enum dst_type */
-	uint8_t flags; /* DST_F_* */
-	uint16_t status; /* replies: enum dst_status; requests: the lag */
+	uint8_t type;    /* enum dst_type */
+	uint8_t flags;   /* DST_F_* */
+	uint16_t status; /* replies: enum dst_status; requests: the lag, at least 1 */
 	uint64_t id;
 	struct range range;
 	uint32_t payload; /* bytes */
@@ -33,7 +33,7 @@ enum wire_error {
 	WIRE_BAD_VERSION, /* this protocol, another version */
 	WIRE_BAD_CHECK,   /* the header's digest is wrong */
 	WIRE_BAD_FIELD,   /* a field is outside its limit or wrong for its type */
-	WIRE_BAD_TYPE,    /* unknown type; the framing holds: a server may skip it */
+	WIRE_BAD_TYPE,    /* unknown type; the framing holds: a server skips it */
 };
 
 const char *wire_error_text(enum wire_error error);
@@ -41,13 +41,20 @@ const char *wire_error_text(enum wire_error error);
 /* The payload's digest for `checksum`: 0 for DST_CHECKSUM_NONE or an empty payload. */
 uint64_t wire_digest(enum dst_checksum checksum, const void *payload, uint32_t size);
 
-/* Encodes the header with its check. `direction` is the sender's. */
+/*
+ * Encodes the header with its check. `direction` is the sender's. The digest goes out as 0 where
+ * proto.h wants that (no payload, DST_CHECKSUM_NONE), whatever header->digest holds: it is computed
+ * where the data enters, perhaps before the checksum is negotiated.
+ */
 void wire_encode(uint8_t out[DST_HEADER_SIZE], const struct wire_header *header,
 		 enum wire_direction direction, enum dst_checksum checksum);
 
 /*
- * Decodes and validates a header that came in `direction`. max_payload bounds `payload`; it is at
- * most DST_MAX_PAYLOAD. On WIRE_BAD_TYPE *header is filled and payload is within its bound; on any
+ * Decodes and validates a header that came in `direction`, against all of proto.h that needs no
+ * state: what a type allows, ids, lag, limits. max_payload bounds `payload`; it is at most
+ * DST_MAX_PAYLOAD. Left to the caller: that a reply's id and type are those of a request, that
+ * its payload and length fit that request, that the lag fits the lane's depth, that the range fits
+ * the export. On WIRE_BAD_TYPE *header is filled, id and payload are within their bounds; on any
  * other error *header is not to be used.
  */
 enum wire_error wire_decode(struct wire_header *header, const uint8_t in[DST_HEADER_SIZE],
@@ -56,8 +63,11 @@ enum wire_error wire_decode(struct wire_header *header, const uint8_t in[DST_HEA
 
 const char *wire_type_name(uint8_t type); /* "READ", …; "unknown" */
 
-/* A status to a positive errno of this machine (0 for DST_OK, EIO for unknown), and back: an
- * errno without a status of its own becomes DST_EIO. The caller logs what is narrowed. */
+/*
+ * A status to a positive errno of this machine (0 for DST_OK, EIO for unknown), and back: an errno
+ * without a status of its own becomes DST_EIO, and none becomes a status of the protocol's own (256
+ * and up). The caller logs what is narrowed.
+ */
 int wire_status_to_errno(uint16_t status);
 uint16_t wire_status_from_errno(int error);
 const char *wire_status_text(uint16_t status); /* one phrase for people */
@@ -70,7 +80,7 @@ struct wire_attrs {
 	uint8_t session[DST_ID_SIZE];
 	uint32_t lane, lanes;
 	uint32_t permissions;
-	uint32_t checksum;
+	uint32_t checksum; /* from a client: mask of 1 << enum; from a server: the enum's value */
 	char client[DST_MAX_CLIENT_NAME + 1];
 	uint64_t size;
 	uint32_t block_min, block_preferred;
@@ -87,13 +97,18 @@ static inline bool wire_has(const struct wire_attrs *attrs, enum dst_attr kind)
 	return attrs->has & (1u << kind);
 }
 
-/* Bytes written to out (at most DST_MAX_HELLO): always enough for all that a wire_attrs holds. */
+/*
+ * Encodes what `has` names. Bytes written to out: DST_MAX_HELLO is enough for all that a wire_attrs
+ * holds. In texts for people (client, reason) what is not clean UTF-8 goes out as '?'.
+ */
 uint32_t wire_attrs_encode(uint8_t out[DST_MAX_HELLO], const struct wire_attrs *attrs);
 
 /*
  * Decodes and validates a list. 0, or EPROTO with the cause in reason[DST_MAX_REASON + 1]. Strings
- * are checked to be UTF-8 without control characters; counts and permissions to be within limits.
- * Which attributes must be there is the caller's to check.
+ * are checked to be UTF-8 without control characters; counts, sizes and permissions to be within
+ * limits. A peer's limits that are larger than ours come out as ours. Unknown bits of `checksum`
+ * and `features` stay. Which attributes must be there is the caller's to check, and that `checksum`
+ * is one that was offered.
  */
 int wire_attrs_decode(struct wire_attrs *attrs, const uint8_t *in, uint32_t size,
 		      char reason[DST_MAX_REASON + 1]);
@@ -104,8 +119,10 @@ struct wire_extent {
 };
 
 void wire_extent_encode(uint8_t out[DST_EXTENT_SIZE], const struct wire_extent *extent);
-/* Decodes a whole reply; the extents must be non-empty and together within `most` bytes. 0 or
- * EPROTO. extents holds DST_MAX_EXTENTS. */
+/*
+ * Decodes a whole reply; the extents must be non-empty and together within `most` bytes. 0 or
+ * EPROTO. extents holds DST_MAX_EXTENTS. An unknown kind comes out as data, which is always safe.
+ */
 int wire_extents_decode(struct wire_extent *extents, unsigned *count, const uint8_t *in,
 			uint32_t size, uint64_t most);
 
