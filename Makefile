@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# make            build/dstfs, build/dstd, build/dstctl
+#
+# make                            build/dstfs, build/dstd, build/dstctl
+# make test-unit                  build the unit tests and run them
+# make check                      everything that is tested, see scripts/check
+# make fuzz                       the fuzzers of test/fuzz, with clang: build/fuzz/test/fuzz/*
+# make install | uninstall        DESTDIR= PREFIX=/usr/local
 # make SANITIZE=address,undefined BUILD=build/asan
-# make install DESTDIR= PREFIX=/usr/local
+#
+# V=1 shows the commands, WERROR=1 makes warnings fatal; CC, CFLAGS, CPPFLAGS, LDFLAGS are yours.
 
-VERSION  := 0.1.0
-PREFIX   ?= /usr/local
-BUILD    ?= build
-CC       ?= gcc
-CFLAGS   ?= -O2 -g
-V        ?= 0
-WERROR   ?= 0
-SANITIZE ?=
-
-PKGS     := fuse3 libevent_core libxxhash jansson inih
+VERSION    := 0.1.0
+PREFIX     ?= /usr/local
+BUILD      ?= build
+CFLAGS     ?= -O2 -g
 PKG_CONFIG ?= pkg-config
+V          ?= 0
+WERROR     ?= 0
+SANITIZE   ?=
+
+PKGS := fuse3 libevent_core libevent_pthreads libxxhash jansson inih
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	    -Wvla -Wundef -Wwrite-strings -Wformat=2 -Wno-unused-parameter
@@ -21,38 +26,119 @@ ifneq ($(WERROR),0)
 WARNINGS += -Werror
 endif
 
+# Asserts stay on: no NDEBUG, in any build.
 DST_CFLAGS := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 \
 	      -DDST_VERSION_TEXT='"$(VERSION)"' -I. $(WARNINGS) -pthread \
 	      $(shell $(PKG_CONFIG) --cflags $(PKGS))
-DST_LIBS   := $(shell $(PKG_CONFIG) --libs $(PKGS)) -pthread
+DST_LIBS   := -Wl,--as-needed $(shell $(PKG_CONFIG) --libs $(PKGS)) -pthread
 ifneq ($(SANITIZE),)
 DST_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
 DST_LIBS   += -fsanitize=$(SANITIZE)
 endif
 
-COMMON := $(patsubst %.c,$(BUILD)/%.o,$(wildcard common/*.c))
-DSTFS  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard dstfs/*.c))
-SERVER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard server/*.c))
-DSTCTL := $(patsubst %.c,$(BUILD)/%.o,$(wildcard dstctl/*.c))
+compile = $(CC) $(CFLAGS) $(DST_CFLAGS) $(CPPFLAGS) -MMD -MP
+link    = $(CC) $(CFLAGS) $(DST_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+quiet   = $(if $(filter 1,$(V)),,@printf '  %-4s %s\n' '$(1)' '$(2)';)
+room    = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(wildcard $(1)/*.c)))
 
-quiet = $(if $(filter 1,$(V)),,@printf '  %-4s %s\n' '$(1)' '$(2)';)
+PROGRAMS := $(addprefix $(BUILD)/,dstfs dstd dstctl)
+COMMON   := $(BUILD)/libcommon.a
+DSTFS    := $(BUILD)/libdstfs.a $(COMMON)
+SERVER   := $(BUILD)/libserver.a $(COMMON)
 
-all: $(BUILD)/dstfs $(BUILD)/dstd $(BUILD)/dstctl
+all: $(PROGRAMS)
 
-$(BUILD)/dstfs: $(DSTFS) $(COMMON)
-$(BUILD)/dstd: $(SERVER) $(COMMON)
-$(BUILD)/dstctl: $(DSTCTL) $(COMMON)
+# All but the mains goes through archives, so that a test links just what it needs.
+$(BUILD)/libcommon.a: $(call room,common)
+$(BUILD)/libdstfs.a: $(call room,dstfs)
+$(BUILD)/libserver.a: $(call room,server)
+$(BUILD)/libdstctl.a: $(call room,dstctl)
 
-$(BUILD)/dstfs $(BUILD)/dstd $(BUILD)/dstctl:
-	$(call quiet,LD,$@)$(CC) $(CFLAGS) $(DST_CFLAGS) $(LDFLAGS) -o $@ $^ $(DST_LIBS)
+$(BUILD)/dstfs: $(BUILD)/obj/dstfs/main.o $(DSTFS)
+$(BUILD)/dstd: $(BUILD)/obj/server/main.o $(SERVER)
+$(BUILD)/dstctl: $(BUILD)/obj/dstctl/main.o $(BUILD)/libdstctl.a $(DSTFS)
 
-$(BUILD)/%.o: %.c
+$(PROGRAMS):
+	$(call quiet,LD,$@)$(link) $(DST_LIBS)
+
+$(BUILD)/%.a: $(BUILD)/flags
+	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(call quiet,CC,$<)$(CC) $(CFLAGS) $(DST_CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,CC,$<)$(compile) -c -o $@ $<
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+# Holds what things are compiled with; changes, and so rebuilds them, when that does.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@flags='$(subst ','\'',$(compile) $(LDFLAGS) $(DST_LIBS))'; \
+	[ "$$flags" = "$$(cat $@ 2>/dev/null)" ] || printf '%s\n' "$$flags" >$@
+
+# Tests. A unit test or fuzzer links the room whose headers it includes.
+UNIT  := $(patsubst %.c,$(BUILD)/%,$(wildcard test/unit/test_*.c))
+FUZZ  := $(patsubst %.c,$(BUILD)/%,$(wildcard test/fuzz/*.c))
+TOOLS := $(patsubst %.c,$(BUILD)/%,$(filter-out %_preload.c,$(wildcard test/tools/*.c))) \
+	 $(patsubst %.c,$(BUILD)/%.so,$(wildcard test/tools/*_preload.c))
+
+including = $(patsubst %.c,$(BUILD)/%,$(shell grep -sl '"$(1)/' $(wildcard test/*/*.c)))
+
+$(UNIT) $(FUZZ) $(filter-out %.so,$(TOOLS)): $(BUILD)/%: $(BUILD)/obj/%.o
+$(call including,dstfs): $(BUILD)/libdstfs.a
+$(call including,server): $(BUILD)/libserver.a
+$(UNIT): DST_LIBS += -lcmocka
+$(FUZZ): DST_LIBS += -fsanitize=fuzzer
+
+$(UNIT) $(FUZZ) $(filter-out %.so,$(TOOLS)): $(COMMON)
+	@mkdir -p $(@D)
+	$(call quiet,LD,$@)$(link) $(DST_LIBS)
+
+# Loaded into a program under test, whatever sanitizers that has.
+$(BUILD)/test/tools/%.so: test/tools/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call quiet,LD,$@)$(compile) -fno-sanitize=all -fPIC -shared -o $@ $<
+
+test-programs: $(UNIT) $(TOOLS)
+
+test-unit: $(UNIT)
+	test/run --build $(BUILD) $(UNIT)
+
+check:
+	scripts/check
+
+fuzz:
+	$(MAKE) BUILD=$(BUILD)/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined fuzzers
+
+fuzzers: $(FUZZ)
+
+# Installation: uninstall removes what install put there, and nothing else.
+BINDIR  = $(DESTDIR)$(PREFIX)/bin
+SBINDIR = $(DESTDIR)$(PREFIX)/sbin
+MANDIR  = $(DESTDIR)$(PREFIX)/share/man
+DOCDIR  = $(DESTDIR)$(PREFIX)/share/doc/dstfs
+COMPDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+MANUALS = $(wildcard man/*.[1-8])
+DOCS    = dstfs.conf.example README.md LICENSE
+
+install: all
+	install -d $(BINDIR) $(SBINDIR) $(DOCDIR) $(COMPDIR)
+	install -m 755 $(BUILD)/dstfs $(BUILD)/dstctl $(BINDIR)
+	install -m 755 $(BUILD)/dstd $(SBINDIR)
+	install -m 644 $(DOCS) $(DOCDIR)
+	for m in $(MANUALS); do install -D -m 644 $$m $(MANDIR)/man$${m##*.}/$${m##*/} || exit; done
+	for p in dstfs dstd dstctl; do \
+		install -m 644 scripts/completion.bash $(COMPDIR)/$$p || exit; done
+
+uninstall:
+	rm -f $(BINDIR)/dstfs $(BINDIR)/dstctl $(SBINDIR)/dstd
+	rm -f $(addprefix $(DOCDIR)/,$(DOCS)) $(addprefix $(COMPDIR)/,dstfs dstd dstctl)
+	for m in $(MANUALS); do rm -f $(MANDIR)/man$${m##*.}/$${m##*/}; done
+	-rmdir $(DOCDIR) 2>/dev/null
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all clean
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+FORCE:
+.PHONY: all test-programs test-unit check fuzz fuzzers install uninstall clean FORCE
+.SECONDARY:
