@@ -16,6 +16,7 @@ uint64_t checksum_header(const void *data, size_t size, uint64_t seed);
 struct checksum_range;
 struct checksum_range *checksum_range_new(uint64_t seed); /* NULL: out of memory */
 void checksum_range_add(struct checksum_range *c, const void *data, size_t size);
-void checksum_range_end(struct checksum_range **c, uint8_t digest[16]); /* frees *c */
+/* The digest (NULL: not wanted, the read failed); frees *c. */
+void checksum_range_end(struct checksum_range **c, uint8_t digest[16]);
 
 #endif
