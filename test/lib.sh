@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash disable=SC2034
+#
+# lib.sh - what the integration tests share. Sourced first by each of them; test/run sets BUILD (the
+# programs), SRC (the tree) and TEST_DIR (an empty folder, taken away afterwards).
+set -Eeuo pipefail
+
+: "${BUILD:?run this by test/run}" "${SRC:?}" "${TEST_DIR:?}"
+. "$SRC/scripts/lib.sh"
+trap 'echo "$0:$LINENO: status $? of: $BASH_COMMAND" >&2' ERR
+
+T=$TEST_DIR
+MNT=$T/mnt
+DSTD=$BUILD/dstd
+DSTFS=$BUILD/dstfs
+DSTCTL=$BUILD/dstctl
+TOOLS=$BUILD/test/tools
+
+export XDG_RUNTIME_DIR=$T/run XDG_CONFIG_HOME=$T/config HOME=$T
+mkdir -m 700 "$XDG_RUNTIME_DIR" "$XDG_CONFIG_HOME"
+cd "$T"
+
+fail() {
+	echo "FAILED: $*" >&2
+	exit 1
+}
+
+skip() {
+	echo "$*"
+	exit 77
+}
+
+need_root() {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+}
+
+need_tool() {
+	local tool
+	for tool in "$@"; do
+		command -v "$tool" >/dev/null || skip "needs $tool"
+	done
+}
+
+sanitized() {
+	[[ $BUILD == */asan ]]
+}
+
+need_fuse() {
+	[ -w /dev/fuse ] || skip "needs /dev/fuse"
+}
+
+need_loop() {
+	need_root
+	need_fuse
+	[ -e /dev/loop-control ] || skip "needs loop devices"
+}
+
+# expect TEXT COMMAND...: its output, on one line, must be TEXT.
+expect() {
+	local want=$1 got
+	shift
+	got=$("$@" 2>&1) || true
+	got=${got//$'\n'/ }
+	[ "$got" = "$want" ] || fail "\"$got\" instead of \"$want\" from: $*"
+}
+
+# expect_match PATTERN COMMAND...: its output must have a line that matches the extended pattern.
+expect_match() {
+	local pattern=$1 got
+	shift
+	got=$("$@" 2>&1) || true
+	grep -qE "$pattern" <<<"$got" || fail "nothing like \"$pattern\" in \"$got\" from: $*"
+}
+
+# expect_status STATUS COMMAND...
+expect_status() {
+	local want=$1 status=0
+	shift
+	"$@" || status=$?
+	[ $status -eq "$want" ] || fail "status $status instead of $want from: $*"
+}
+
+call() {
+	python3 "$SRC/test/tools/call.py" "$@"
+}
+
+# within SECONDS COMMAND...: it must be over, whatever came of it, in that time. Status: its own.
+within() {
+	local status=0
+	timeout --kill-after=1 "$@" || status=$?
+	case $status in
+	124 | 137) fail "took longer than $1 s: ${*:2}" ;;
+	esac
+	return $status
+}
+
+milliseconds() {
+	echo $(($(date +%s%N) / 1000000))
+}
+
+# An ordinary user's command line is prefixed with "${AS[@]}"; root runs it as nobody then. What it
+# uses lies in $T/user, for the tree itself may be closed to others.
+AS=()
+as_ordinary_user() {
+	need_fuse
+	[ "$(id -u)" -eq 0 ] || return 0
+	need_tool setpriv fusermount3
+	install -d -o nobody -g nogroup -m 700 "$T/user" "$T/user/run"
+	install -m 755 "$DSTD" "$DSTFS" "$DSTCTL" "$SRC/test/tools/call.py" "$T/"
+	DSTD=$T/dstd DSTFS=$T/dstfs DSTCTL=$T/dstctl MNT=$T/user/mnt
+	AS=(setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=-all
+		env "XDG_RUNTIME_DIR=$T/user/run" "HOME=$T/user" "XDG_CONFIG_HOME=$T/user")
+}
+
+# Daemons. Their cleaning up is registered here, before any exists.
+DAEMONS=() MOUNTS=()
+STARTED=0
+defer stop_all
+
+stop_all() {
+	local i status=${status:-0}
+	for ((i = ${#MOUNTS[@]} - 1; i >= 0; i--)); do
+		! is_mounted "${MOUNTS[i]}" || unmount "${MOUNTS[i]}" || umount -l "${MOUNTS[i]}"
+	done
+	for ((i = ${#DAEMONS[@]} - 1; i >= 0; i--)); do
+		stop_process "${DAEMONS[i]}"
+	done
+	[ "$status" -eq 0 ] || [ "$status" -eq 77 ] || tail -n 30 "$T"/*.log
+}
+
+unmount() {
+	"${AS[@]}" fusermount3 -u "$1"
+}
+
+# start_dstd ARGUMENT...: serves on a free port of loopback. Sets DSTD_PID, DSTD_LOG and PORT.
+start_dstd() {
+	DSTD_LOG=$T/dstd.$((++STARTED)).log
+	PORT=
+	"${AS[@]}" "$DSTD" --foreground --listen 127.0.0.1:0 "$@" >"$DSTD_LOG" 2>&1 &
+	DSTD_PID=$!
+	DAEMONS+=($!)
+	wait_until 15 dstd_started || fail "dstd is not ready: $(cat "$DSTD_LOG")"
+	alive "$DSTD_PID" || fail "dstd ended: $(cat "$DSTD_LOG")"
+	PORT=$(listening_port "$DSTD_LOG")
+}
+
+listening_port() {
+	sed -n 's/.*listening on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$1" | head -n 1
+}
+
+dstd_started() {
+	[ -n "$(listening_port "$DSTD_LOG")" ] || gone "$DSTD_PID"
+}
+
+# start_dstfs SOURCE OPTION...: mounts at $MNT. Sets DSTFS_PID and DSTFS_LOG.
+start_dstfs() {
+	DSTFS_LOG=$T/dstfs.$((++STARTED)).log
+	"${AS[@]}" mkdir -p "$MNT"
+	MOUNTS+=("$MNT")
+	"${AS[@]}" "$DSTFS" --foreground "$1" "$MNT" "${@:2}" >"$DSTFS_LOG" 2>&1 &
+	DSTFS_PID=$!
+	DAEMONS+=($!)
+	wait_until 15 dstfs_started || fail "dstfs is not ready: $(cat "$DSTFS_LOG")"
+	alive "$DSTFS_PID" || fail "dstfs ended: $(cat "$DSTFS_LOG")"
+}
+
+dstfs_started() {
+	is_mounted "$MNT" || gone "$DSTFS_PID"
+}
+
+# The volume's file has its size: the node is there.
+online() {
+	[ -s "$1" ]
+}
+
+wait_online() {
+	local file
+	for file in "$@"; do
+		wait_until 15 "${AS[@]}" test -s "$file" || fail "$file did not come online"
+	done
+}
+
+# stop_dstfs: unmounts $MNT; dstfs must end well.
+stop_dstfs() {
+	local status=0
+	unmount "$MNT"
+	wait_until 15 gone "$DSTFS_PID" || fail "dstfs still runs after the unmount"
+	wait "$DSTFS_PID" || status=$?
+	[ $status -eq 0 ] || fail "dstfs ended with status $status"
+}
+
+# stop_dstd: SIGTERM; it must end well.
+stop_dstd() {
+	local status=0
+	kill -TERM "$DSTD_PID"
+	wait_until 15 gone "$DSTD_PID" || fail "dstd still runs after SIGTERM"
+	wait "$DSTD_PID" || status=$?
+	[ $status -eq 0 ] || fail "dstd ended with status $status"
+}
+
+# serve SIZE [OPTION OF DSTFS]...: the common case. A sparse image img of that size, served as vol0
+# over TCP and mounted; sets IMG and VOL.
+serve() {
+	need_fuse
+	IMG=${IMG:-$T/img}
+	truncate -s "$1" "$IMG"
+	start_dstd --export "vol0=$IMG"
+	start_dstfs "dst://127.0.0.1:$PORT/vol0" "${@:2}"
+	VOL=$MNT/vol0
+	wait_online "$VOL"
+}
+
+# attach_loop FILE [OPTION OF LOSETUP]...: sets LOOP.
+attach_loop() {
+	defer detach_loops_of "$1"
+	LOOP=$(losetup --find --show "${@:2}" "$1")
+}
+
+detach_loops_of() {
+	local device
+	while read -r device; do
+		losetup -d "$device"
+	done < <(losetup -nl -O NAME,BACK-FILE | awk -v f="$1" '$2 == f { print $1 }')
+}
+
+# mount_on DIRECTORY MOUNT'S-ARGUMENT...
+mount_on() {
+	mkdir -p "$1"
+	defer unmount_if_mounted "$1"
+	mount "${@:2}" "$1"
+}
+
+unmount_if_mounted() {
+	! is_mounted "$1" || umount "$1" || umount -l "$1"
+}
+
+# The memory that a process holds.
+resident_kib() {
+	sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$1/status"
+}
+
+# A background command that must be ended with the test. Sets JOB.
+background() {
+	"$@" &
+	JOB=$!
+	DAEMONS+=($!)
+}

@@ -1,0 +1,19 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 400
+# clang-tidy's bug finders and the clang analyzer find nothing.
+set -eu
+cd "$SRC"
+command -v clang-tidy >/dev/null || { echo "needs clang-tidy"; exit 77; }
+read -ra flags < <(pkg-config --cflags fuse3 libevent_core libxxhash jansson inih)
+checks='-*,bugprone-*,clang-analyzer-*,performance-*
+	-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier
+	-bugprone-narrowing-conversions,-bugprone-implicit-widening-of-multiplication-result
+	-bugprone-assignment-in-if-condition,-bugprone-branch-clone,-bugprone-macro-parentheses
+	-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling
+	-bugprone-suspicious-string-compare,-clang-analyzer-valist.Uninitialized
+	-clang-analyzer-security.insecureAPI.strcpy,-clang-analyzer-optin.performance.Padding
+	-performance-no-int-to-ptr'
+clang-tidy --quiet --warnings-as-errors='*' --checks="$(tr -s '\n\t' ',' <<<"$checks")" \
+	common/*.c dstfs/*.c server/*.c dstctl/*.c -- -std=gnu11 -D_GNU_SOURCE \
+	-D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 -DDST_VERSION_TEXT='"0"' -I. "${flags[@]}"

@@ -1,0 +1,11 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The shell scripts are clean of what shellcheck knows.
+set -eu
+cd "$SRC"
+command -v shellcheck >/dev/null || { echo "needs shellcheck"; exit 77; }
+git ls-files scripts test .ci | while read -r file; do
+	case $(head -n 2 "$file" | tr '\n' ' ') in
+	'#!/bin/bash'* | '#!/bin/sh'* | *'shellcheck shell'*) echo "$file" ;;
+	esac
+done | xargs shellcheck -x
