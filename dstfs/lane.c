@@ -1,0 +1,680 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * lane.c - see lane.h
+ *
+ * A request is either in `waiting` (no connection, or no room for a transaction) or carried by a
+ * transaction in `txns`. When the connection ends, transactions stay in the table; they are sent
+ * again, oldest first and before anything new, when the next connection is ready. The server has
+ * by then finished all that the old connection had begun (proto.h, section 5), so an old write
+ * can't overtake a new one.
+ *
+ * Two clocks watch. A request fails when it has waited timeout * (resends + 1) in all. A connection
+ * that has been silent is asked with a PING, and given up when nothing at all comes in for
+ * `timeout` after that: a slow disk delays its own requests, not the answer to PING. Silence is
+ * measured by the bytes received, looked at once a tick, so the data path does nothing for it.
+ */
+#include "dstfs/lane.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/msgio.h"
+#include "common/random.h"
+#include "dstfs/connector.h"
+#include "dstfs/txn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REASON_MAX (DST_MAX_REASON + 1)
+#define BACKOFF_MAX (30 * CLOCK_SEC)
+#define BACKOFF_DOUBLINGS 6u
+#define CONNECT_TIMEOUT_MAX (10 * CLOCK_SEC)
+#define TICK_MIN (10 * CLOCK_MS)
+#define TICK_MAX (1 * CLOCK_SEC)
+#define TICKS_PER_TIMEOUT 8u
+#define DAMAGED_TRIES 8u /* sends of one transaction whose payload keeps coming damaged */
+
+/* HELLO, PING and CLOSE: messages without a request. */
+struct plain_out {
+	struct msgio_out out;
+	bool queued;
+	uint8_t payload[DST_MAX_HELLO];
+};
+
+struct lane {
+	struct worker *worker;
+	struct lane_config config;
+	_Atomic enum lane_state state;
+	struct lane_counters counters;
+
+	struct connector *connector;
+	struct msgio *msgio;
+	enum dst_checksum checksum;
+	char address[128]; /* of the peer, for the log */
+	struct loop_timer retry_timer; /* IDLE: next attempt. Else: end of this attempt */
+	unsigned failures;             /* attempts since the last success */
+	char last_reason[REASON_MAX];  /* logged last */
+
+	struct txn_table txns;
+	struct request_list waiting;
+	bool pumping;
+
+	struct loop_timer tick_timer;
+	uint64_t seen_bytes_in; /* at the last tick */
+	uint64_t heard_at;      /* clock_now() of the tick that last saw bytes come in */
+	bool ping_due;          /* a PING is out, and nothing has come in since */
+	uint64_t ping_at;       /* clock_now() when it was sent */
+	struct plain_out hello, ping;
+	struct log_limit limit_status, limit_damaged, limit_late, limit_expired;
+	struct wire_extent extents[DST_MAX_EXTENTS]; /* of the reply that is being handled */
+};
+
+static const char *const state_names[] = {
+	[LANE_IDLE] = "idle",	[LANE_CONNECTING] = "connecting", [LANE_HELLO] = "hello",
+	[LANE_READY] = "ready", [LANE_STOPPED] = "stopped",
+};
+
+const char *lane_state_name(enum lane_state state)
+{
+	return state_names[state];
+}
+
+enum lane_state lane_get_state(const struct lane *lane)
+{
+	return atomic_load_explicit((_Atomic enum lane_state *)&lane->state, memory_order_relaxed);
+}
+
+const struct lane_counters *lane_get_counters(const struct lane *lane)
+{
+	return &lane->counters;
+}
+
+static const char *node_text(const struct lane *lane, char text[URI_TEXT_MAX])
+{
+	return uri_print(lane->config.uri, text);
+}
+
+static void set_state(struct lane *lane, enum lane_state state)
+{
+	if (log_get_level() >= LOG_LEVEL_DEBUG) {
+		char text[URI_TEXT_MAX];
+
+		log_debug("%s: lane %u: %s -> %s", node_text(lane, text), lane->worker->index,
+			  lane_state_name(lane->state), lane_state_name(state));
+	}
+	lane->state = state;
+}
+
+/* ---- transactions ---- */
+
+static uint64_t expiry(const struct lane *lane)
+{
+	unsigned resends = lane->config.policy->resends;
+
+	if (resends == TARGET_FOREVER)
+		return UINT64_MAX;
+	return clock_now() + lane->config.policy->timeout * ((uint64_t)resends + 1);
+}
+
+static void update_inflight(struct lane *lane)
+{
+	atomic_store_explicit(&lane->counters.inflight, lane->txns.count, memory_order_relaxed);
+}
+
+/* Starts what waits, as far as there is room. */
+static void pump(struct lane *lane)
+{
+	if (lane->pumping || lane->state != LANE_READY)
+		return;
+	lane->pumping = true;
+	while (lane->waiting.first && txn_table_has_room(&lane->txns)) {
+		struct request *request = lane->waiting.first;
+		struct txn *txn;
+
+		request_list_remove(&lane->waiting, request);
+		txn = txn_new(&lane->txns, request);
+		if (!txn) {
+			request->done(request, ENOMEM);
+			continue;
+		}
+		txn_send(txn, lane->msgio, lane->checksum);
+	}
+	lane->pumping = false;
+	update_inflight(lane);
+}
+
+void lane_submit(struct lane *lane, struct request *request)
+{
+	request->place = REQUEST_WAITING;
+	request->expires = expiry(lane);
+	request_list_append(&lane->waiting, request);
+	pump(lane);
+}
+
+/* The transaction is over: its request, if it has one, completes. */
+static void complete(struct lane *lane, struct txn *txn, int error)
+{
+	struct request *request = txn->request;
+
+	txn_finish(txn);
+	update_inflight(lane);
+	if (request) {
+		request->place = REQUEST_NOWHERE;
+		request->done(request, error);
+	}
+}
+
+void lane_cancel(struct lane *lane, struct request *request, int error)
+{
+	if (request->place == REQUEST_WAITING) {
+		request_list_remove(&lane->waiting, request);
+	} else {
+		struct txn *txn = request->holder;
+
+		assert(request->place == REQUEST_IN_FLIGHT);
+		txn_orphan(txn);
+		if (lane->state != LANE_READY) { /* it will never be sent again */
+			txn_finish(txn);
+			update_inflight(lane);
+		}
+	}
+	request->place = REQUEST_NOWHERE;
+	request->done(request, error);
+}
+
+static void give_up(struct lane *lane, struct request *request, uint64_t now)
+{
+	char text[URI_TEXT_MAX];
+
+	if (now < request->expires)
+		return;
+	log_limited(&lane->limit_expired, LOG_LEVEL_ERROR,
+		    "%s: a request of %llu bytes at %llu failed: no answer within %llu s",
+		    node_text(lane, text), (unsigned long long)request->range.length,
+		    (unsigned long long)request->range.offset,
+		    (unsigned long long)(lane->config.policy->timeout *
+					 ((uint64_t)lane->config.policy->resends + 1) / CLOCK_SEC));
+	lane_cancel(lane, request, EIO);
+}
+
+/* Fails what has waited too long. A completion may submit, never cancel another request. */
+static void expire(struct lane *lane, uint64_t now)
+{
+	for (struct txn *txn = lane->txns.first, *next; txn; txn = next) {
+		next = txn->next;
+		if (txn->request)
+			give_up(lane, txn->request, now);
+	}
+	for (struct request *request = lane->waiting.first, *next; request; request = next) {
+		next = request->next;
+		give_up(lane, request, now);
+	}
+}
+
+/* ---- connection ---- */
+
+static void connect_now(struct lane *lane);
+
+static uint64_t backoff(const struct lane *lane)
+{
+	unsigned doublings = lane->failures < BACKOFF_DOUBLINGS ? lane->failures : BACKOFF_DOUBLINGS;
+	uint64_t delay = lane->config.policy->reconnect << doublings;
+
+	if (delay > BACKOFF_MAX && delay > lane->config.policy->reconnect)
+		delay = lane->config.policy->reconnect > BACKOFF_MAX
+				? lane->config.policy->reconnect
+				: BACKOFF_MAX;
+	return delay / 2 + random_below(delay / 2 + 1); /* jitter: clients don't come back in step */
+}
+
+/* One line when the cause changes, then one for each doubling of the attempts. */
+static void log_lost(struct lane *lane, const char *reason)
+{
+	char text[URI_TEXT_MAX];
+
+	if (strcmp(reason, lane->last_reason) != 0) {
+		snprintf(lane->last_reason, sizeof(lane->last_reason), "%s", reason);
+		log_warn("%s: %s", node_text(lane, text), reason);
+	} else if (!(lane->failures & (lane->failures - 1))) {
+		log_warn("%s: %s (attempt %u)", node_text(lane, text), reason, lane->failures);
+	}
+}
+
+/* The attempt or the connection is over; the next attempt is arranged. */
+static void disconnect(struct lane *lane, bool refused, const char *reason)
+{
+	bool was_ready = lane->state == LANE_READY;
+
+	connector_cancel(&lane->connector);
+	msgio_close(&lane->msgio);
+	set_state(lane, LANE_IDLE);
+	for (struct txn *txn = lane->txns.first, *next; txn; txn = next) {
+		next = txn->next;
+		if (!txn->request) /* nobody waits for it, and it must not be sent again */
+			txn_finish(txn);
+	}
+	update_inflight(lane);
+	log_lost(lane, reason);
+	/* A connection that worked is missed at once; a failed attempt waits longer each time. */
+	loop_timer_set(&lane->retry_timer, was_ready ? CLOCK_MS : backoff(lane));
+	lane->failures++;
+	lane->config.events->lost(lane->config.arg, was_ready, refused, reason);
+}
+
+static void send_plain(struct lane *lane, struct plain_out *plain, uint8_t type, uint32_t payload)
+{
+	plain->out.header = (struct wire_header){
+		.type = type, /* not a transaction: id and lag are 1 (proto.h, section 2) */
+		.status = 1,
+		.id = 1,
+		.payload = payload,
+		.digest = wire_digest(lane->checksum, plain->payload, payload),
+	};
+	plain->out.payload = plain->payload;
+	plain->queued = true;
+	msgio_send(lane->msgio, &plain->out);
+}
+
+static void plain_sent(struct msgio_out *out)
+{
+	((struct plain_out *)out)->queued = false; /* out is the first member */
+}
+
+static void say_hello(struct lane *lane)
+{
+	struct wire_attrs attrs = {
+		.has = 1u << DST_ATTR_EXPORT | 1u << DST_ATTR_SESSION | 1u << DST_ATTR_LANE |
+		       1u << DST_ATTR_PERMISSIONS | 1u << DST_ATTR_CHECKSUM | 1u << DST_ATTR_CLIENT,
+		.lane = lane->worker->index,
+		.lanes = lane->config.lanes,
+		.permissions = DST_PERM_READ,
+		.checksum = 1u << DST_CHECKSUM_NONE,
+	};
+
+	if (!lane->config.policy->read_only)
+		attrs.permissions |= DST_PERM_WRITE;
+	if (lane->config.policy->checksum)
+		attrs.checksum = 1u << DST_CHECKSUM_XXH3;
+	snprintf(attrs.export_name, sizeof(attrs.export_name), "%s", lane->config.uri->export_name);
+	memcpy(attrs.session, lane->config.session, DST_ID_SIZE);
+	snprintf(attrs.client, sizeof(attrs.client), "%s", lane->config.client);
+	send_plain(lane, &lane->hello, DST_HELLO,
+		   wire_attrs_encode(lane->hello.payload, &attrs));
+}
+
+/* What the server must tell before it is believed. */
+static int check_welcome(const struct wire_attrs *attrs, const struct lane *lane, char *reason)
+{
+	const uint32_t needed = 1u << DST_ATTR_PERMISSIONS | 1u << DST_ATTR_CHECKSUM |
+				1u << DST_ATTR_SIZE | 1u << DST_ATTR_LIMITS;
+	uint32_t offered = lane->config.policy->checksum ? 1u << DST_CHECKSUM_XXH3
+							 : 1u << DST_CHECKSUM_NONE;
+
+	if ((attrs->has & needed) != needed)
+		snprintf(reason, REASON_MAX, "the server's HELLO lacks an attribute");
+	else if (!(attrs->permissions & DST_PERM_READ))
+		snprintf(reason, REASON_MAX, "the server grants no permission to read");
+	else if (attrs->checksum >= DST_CHECKSUM_END || !(offered & 1u << attrs->checksum))
+		snprintf(reason, REASON_MAX, "the server chose a checksum that was not offered");
+	else if (attrs->max_payload < DST_MAX_PAYLOAD || attrs->max_range < DST_MAX_RANGE)
+		snprintf(reason, REASON_MAX, "the server's limits are below the protocol's");
+	else
+		return 0;
+	return EPROTO;
+}
+
+/* Ready: first what was not acknowledged, oldest first, then what has waited. */
+static void become_ready(struct lane *lane)
+{
+	char text[URI_TEXT_MAX];
+
+	lane->failures = 0;
+	lane->last_reason[0] = 0;
+	lane->ping_due = false;
+	lane->heard_at = clock_now();
+	counter_add(&lane->counters.connects, 1);
+	loop_timer_cancel(&lane->retry_timer);
+	set_state(lane, LANE_READY);
+	log_info("%s: connected to %s%s", node_text(lane, text), lane->address,
+		 lane->txns.count ? ", sending again what was not acknowledged" : "");
+	for (struct txn *txn = lane->txns.first; txn; txn = txn->next) {
+		counter_add(&lane->counters.resends, 1);
+		txn_send(txn, lane->msgio, lane->checksum);
+	}
+	pump(lane);
+}
+
+static void hello_answered(struct lane *lane, const struct msgio_in *in)
+{
+	char reason[REASON_MAX] = "";
+	struct wire_attrs attrs;
+	int error = EPROTO;
+
+	if (in->header.type != DST_HELLO || !in->digest_ok)
+		snprintf(reason, sizeof(reason), "the server did not answer HELLO");
+	else
+		error = wire_attrs_decode(&attrs, in->payload, in->header.payload, reason);
+	if (!error && in->header.status != DST_OK) {
+		snprintf(reason, sizeof(reason), "%s",
+			 wire_has(&attrs, DST_ATTR_REASON) ? attrs.reason
+							   : wire_status_text(in->header.status));
+		error = EACCES;
+	}
+	if (!error)
+		error = check_welcome(&attrs, lane, reason);
+	if (!error)
+		error = lane->config.events->welcome(lane->config.arg, &attrs, reason,
+						     sizeof(reason));
+	if (error) {
+		/* A server that is stopping is as good as away. */
+		disconnect(lane, in->header.status != DST_ESHUTDOWN, reason);
+		return;
+	}
+	lane->checksum = attrs.checksum;
+	lane->txns.depth = attrs.depth < DST_MAX_DEPTH ? attrs.depth : DST_MAX_DEPTH;
+	if (msgio_open_up(lane->msgio, lane->checksum)) {
+		disconnect(lane, false, "out of memory");
+		return;
+	}
+	become_ready(lane);
+}
+
+/* ---- replies ---- */
+
+/* Does the reply's payload fit the request? Sets what the request returns. 0 or EPROTO. */
+static int accept_payload(struct lane *lane, struct request *request, const struct msgio_in *in)
+{
+	const struct wire_header *header = &in->header;
+
+	switch (request->type) {
+	case REQUEST_READ:
+		request->data = in->payload;
+		return header->payload == request->range.length ? 0 : EPROTO;
+	case REQUEST_HASH:
+		request->hash = in->payload;
+		return header->payload == DST_HASH_SIZE ? 0 : EPROTO;
+	case REQUEST_EXTENTS:
+		request->extents = lane->extents;
+		return wire_extents_decode(lane->extents, &request->extent_count, in->payload,
+					   header->payload, request->range.length);
+	case REQUEST_COPY:
+		request->result = header->range.length;
+		return header->range.length && header->range.length <= request->range.length
+			       ? 0
+			       : EPROTO;
+	default:
+		return 0;
+	}
+}
+
+/* The payload came damaged, here or at the server: nothing was done with it. Once more. */
+static void ask_again(struct lane *lane, struct txn *txn)
+{
+	char text[URI_TEXT_MAX];
+
+	counter_add(&lane->counters.bad_digests, 1);
+	log_limited(&lane->limit_damaged, LOG_LEVEL_WARN,
+		    "%s: %s of %llu bytes at %llu came damaged (wrong digest), sending it again",
+		    node_text(lane, text), wire_type_name(txn->out.header.type),
+		    (unsigned long long)txn->out.header.range.length,
+		    (unsigned long long)txn->out.header.range.offset);
+	if (!txn->request || txn->tries >= DAMAGED_TRIES) {
+		complete(lane, txn, EIO);
+	} else if (txn->queued) {
+		disconnect(lane, false, "the server answered what was not sent yet");
+	} else {
+		counter_add(&lane->counters.resends, 1);
+		txn_send(txn, lane->msgio, lane->checksum);
+	}
+}
+
+static void log_status(struct lane *lane, const struct txn *txn, uint16_t status)
+{
+	char text[URI_TEXT_MAX];
+
+	log_limited(&lane->limit_status,
+		    status == DST_EOPNOTSUPP ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR,
+		    "%s: %s of %llu bytes at %llu failed at the server: %s (status %u)",
+		    node_text(lane, text), wire_type_name(txn->out.header.type),
+		    (unsigned long long)txn->out.header.range.length,
+		    (unsigned long long)txn->out.header.range.offset, wire_status_text(status),
+		    status);
+}
+
+static void txn_answered(struct lane *lane, struct txn *txn, const struct msgio_in *in)
+{
+	uint16_t status = in->header.status;
+
+	if (in->header.type != txn->out.header.type) {
+		disconnect(lane, false, "protocol error: the reply is of another type");
+		return;
+	}
+	if (!in->digest_ok || status == DST_EBADMSG) {
+		ask_again(lane, txn);
+		return;
+	}
+	if (status != DST_OK) {
+		log_status(lane, txn, status);
+		complete(lane, txn, wire_status_to_errno(status));
+		return;
+	}
+	if (txn->request && accept_payload(lane, txn->request, in)) {
+		disconnect(lane, false, "protocol error: the reply does not fit its request");
+		return;
+	}
+	complete(lane, txn, 0);
+}
+
+static void notice_came(struct lane *lane, const struct msgio_in *in)
+{
+	char reason[REASON_MAX];
+	struct wire_attrs attrs;
+
+	if (!in->digest_ok ||
+	    wire_attrs_decode(&attrs, in->payload, in->header.payload, reason)) {
+		disconnect(lane, false, "protocol error: a damaged notice");
+		return;
+	}
+	lane->config.events->notice(lane->config.arg, &attrs);
+}
+
+static void on_message(void *arg, struct msgio_in *in)
+{
+	struct lane *lane = arg;
+	struct txn *txn;
+
+	if (!in->type_ok) {
+		disconnect(lane, false, "protocol error: a reply of an unknown type");
+	} else if (lane->state == LANE_HELLO) {
+		hello_answered(lane, in);
+	} else if (in->header.type == DST_NOTICE) {
+		notice_came(lane, in);
+	} else if (in->header.type == DST_PING) {
+		lane->ping_due = false;
+	} else if ((txn = txn_find(&lane->txns, in->header.id))) {
+		txn_answered(lane, txn, in);
+		pump(lane);
+	} else {
+		char text[URI_TEXT_MAX];
+
+		counter_add(&lane->counters.late_replies, 1);
+		log_limited(&lane->limit_late, LOG_LEVEL_DEBUG,
+			    "%s: a reply to unknown transaction %llu", node_text(lane, text),
+			    (unsigned long long)in->header.id);
+	}
+}
+
+static void on_closed(void *arg, int error, const char *why)
+{
+	struct lane *lane = arg;
+	char reason[REASON_MAX];
+
+	if (error)
+		snprintf(reason, sizeof(reason), "connection to %s lost: %s: %s", lane->address, why,
+			 strerror(error));
+	else
+		snprintf(reason, sizeof(reason), "connection to %s lost: %s", lane->address, why);
+	disconnect(lane, false, reason);
+}
+
+static const struct msgio_events msgio_events = {.message = on_message, .closed = on_closed};
+
+/* ---- attempts ---- */
+
+static void on_outcome(void *arg, struct stream *stream, const char *address, const char *reason)
+{
+	struct lane *lane = arg;
+
+	lane->connector = NULL;
+	if (!stream) {
+		disconnect(lane, false, reason);
+		return;
+	}
+	snprintf(lane->address, sizeof(lane->address), "%s", address);
+	lane->checksum = DST_CHECKSUM_XXH3; /* HELLO always has digests */
+	lane->seen_bytes_in = 0;
+	lane->msgio = msgio_new(lane->worker->loop, stream, lane->worker->bufs, WIRE_REPLY,
+				&msgio_events, lane);
+	if (!lane->msgio) {
+		disconnect(lane, false, "out of memory");
+		return;
+	}
+	set_state(lane, LANE_HELLO);
+	say_hello(lane);
+}
+
+static void connect_now(struct lane *lane)
+{
+	uint64_t patience = lane->config.policy->timeout;
+
+	set_state(lane, LANE_CONNECTING);
+	lane->connector = connector_start(lane->worker->loop, lane->config.uri, on_outcome, lane);
+	if (!lane->connector) {
+		disconnect(lane, false, "out of memory");
+		return;
+	}
+	loop_timer_set(&lane->retry_timer,
+		       patience < CONNECT_TIMEOUT_MAX ? patience : CONNECT_TIMEOUT_MAX);
+}
+
+static void on_retry_timer(void *arg)
+{
+	struct lane *lane = arg;
+
+	if (lane->state == LANE_IDLE)
+		connect_now(lane);
+	else
+		disconnect(lane, false,
+			   lane->state == LANE_HELLO ? "no answer to HELLO in time"
+						     : "no connection in time");
+}
+
+/* ---- watching ---- */
+
+static uint64_t tick_interval(const struct lane *lane)
+{
+	uint64_t timeout = lane->config.policy->timeout, ping = lane->config.policy->ping;
+	uint64_t interval = (ping && ping < timeout ? ping : timeout) / TICKS_PER_TIMEOUT;
+
+	if (interval < TICK_MIN)
+		return TICK_MIN;
+	return interval > TICK_MAX ? TICK_MAX : interval;
+}
+
+/* Bytes have come since the last tick, or silence has lasted: long enough to ask, or too long. */
+static void watch(struct lane *lane, uint64_t now)
+{
+	uint64_t bytes_in = msgio_stats(lane->msgio)->bytes_in;
+	uint64_t timeout = lane->config.policy->timeout, ask = lane->config.policy->ping;
+	uint64_t silence;
+
+	if (!ask)
+		ask = UINT64_MAX; /* no pings while idle */
+	if (lane->txns.count && timeout < ask)
+		ask = timeout; /* an answer is due: is it slow, or is nobody there? */
+	if (bytes_in != lane->seen_bytes_in) {
+		lane->seen_bytes_in = bytes_in;
+		lane->heard_at = now;
+		lane->ping_due = false;
+	}
+	silence = now - lane->heard_at;
+	if (lane->ping_due && now - lane->ping_at > timeout) {
+		char reason[REASON_MAX];
+
+		snprintf(reason, sizeof(reason), "connection to %s given up: silent for %llu s",
+			 lane->address, (unsigned long long)(silence / CLOCK_SEC));
+		disconnect(lane, false, reason);
+	} else if (silence > ask && !lane->ping_due && !lane->ping.queued) {
+		lane->ping_due = true;
+		lane->ping_at = now;
+		send_plain(lane, &lane->ping, DST_PING, 0);
+	}
+}
+
+static void on_tick(void *arg)
+{
+	struct lane *lane = arg;
+	uint64_t now = clock_now();
+
+	loop_timer_set(&lane->tick_timer, tick_interval(lane));
+	if (lane->msgio) {
+		const struct msgio_stats *stats = msgio_stats(lane->msgio);
+
+		lane->counters.messages_in = stats->messages_in;
+		lane->counters.messages_out = stats->messages_out;
+		lane->counters.bytes_in = stats->bytes_in;
+		lane->counters.bytes_out = stats->bytes_out;
+	}
+	if (lane->state == LANE_READY)
+		watch(lane, now);
+	expire(lane, now);
+}
+
+/* ---- life ---- */
+
+struct lane *lane_new(struct worker *worker, const struct lane_config *config)
+{
+	struct lane *lane = calloc(1, sizeof(*lane));
+
+	if (!lane)
+		return NULL;
+	lane->worker = worker;
+	lane->config = *config;
+	lane->hello.out.sent = plain_sent;
+	lane->ping.out.sent = plain_sent;
+	if (txn_table_init(&lane->txns) ||
+	    loop_timer_init(&lane->retry_timer, worker->loop, on_retry_timer, lane) ||
+	    loop_timer_init(&lane->tick_timer, worker->loop, on_tick, lane)) {
+		lane_free(&lane);
+		return NULL;
+	}
+	loop_timer_set(&lane->retry_timer, 0);
+	loop_timer_set(&lane->tick_timer, tick_interval(lane));
+	return lane;
+}
+
+void lane_free(struct lane **pointer)
+{
+	struct lane *lane = *pointer;
+
+	*pointer = NULL;
+	if (!lane)
+		return;
+	assert(!lane->waiting.first);
+	loop_timer_destroy(&lane->retry_timer);
+	loop_timer_destroy(&lane->tick_timer);
+	connector_cancel(&lane->connector);
+	if (lane->state == LANE_READY && !lane->ping.queued) {
+		send_plain(lane, &lane->ping, DST_CLOSE, 0);
+		msgio_flush(lane->msgio);
+	}
+	msgio_close(&lane->msgio);
+	set_state(lane, LANE_STOPPED);
+	while (lane->txns.first)
+		txn_finish(lane->txns.first);
+	txn_table_destroy(&lane->txns);
+	free(lane);
+}

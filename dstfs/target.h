@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * target.h - a stage of a volume that takes requests: an interface. Leaves are nodes (`remote`,
+ * `local`); maps (`linear`, `mirror`, `stripe`) pass requests on to targets below them.
+ *
+ * Down is calls, up is only the completion stored in the request, and one notice that something
+ * changed. Requests come from any worker, each from its own thread.
+ */
+#ifndef DSTFS_TARGET_H
+#define DSTFS_TARGET_H
+
+#include "dstfs/request.h"
+
+#include <jansson.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum target_state {
+	TARGET_CONNECTING, /* no answer yet, since the start */
+	TARGET_READY,      /* takes requests and answers them */
+	TARGET_AWAY,       /* was ready; requests wait until it is back or they expire */
+	TARGET_REFUSED,    /* the node answers, but not to us: unknown export, no permission, … */
+	TARGET_STOPPED,
+};
+
+const char *target_state_name(enum target_state state); /* "connecting", … */
+
+struct target;
+
+struct target_ops {
+	/* Takes the request; it completes once, with 0 or an errno, perhaps before this returns. Its
+	 * range was checked against the size. */
+	void (*submit)(struct target *target, struct request *request);
+	/*
+	 * Completes a request that is held here with `error` before this returns. What was begun may
+	 * yet be carried out. From the thread of request->worker.
+	 */
+	void (*cancel)(struct target *target, struct request *request, int error);
+	/* A new object that describes it for status; thread of worker 0. */
+	json_t *(*status)(struct target *target);
+	/* A short phrase: why it is not ready; "" if it is. Copies it. Any thread. */
+	void (*reason)(struct target *target, char *text, size_t size);
+	/* No request is held any more and none will come. Ends connections and frees the target; the
+	 * workers' loops still exist but don't run. */
+	void (*destroy)(struct target *target);
+};
+
+/* How patient a target is; nanoseconds. Shared by the targets of a volume; changed in worker 0. */
+struct target_policy {
+	_Atomic uint64_t timeout;   /* without an answer until a try has failed */
+	_Atomic unsigned resends;   /* tries after the first; OPTIONS_FOREVER: no end */
+	_Atomic uint64_t reconnect; /* between attempts to connect, before back-off */
+	_Atomic uint64_t ping;      /* of silence until a ping is sent */
+	bool checksum;              /* digests on the wire */
+	bool read_only;             /* ask for no more than reading */
+};
+
+#define TARGET_FOREVER UINT32_MAX /* resends */
+
+struct target {
+	const struct target_ops *ops;
+	const struct target_policy *policy;
+	/* Changed by the target, read by anyone. */
+	_Atomic enum target_state state;
+	_Atomic uint64_t size; /* bytes; 0 until it is known */
+	_Atomic bool writable;
+	/* State, size or writability has changed. Any worker's thread; may not call back. */
+	void (*changed)(void *arg);
+	void *changed_arg;
+};
+
+static inline void target_submit(struct target *target, struct request *request)
+{
+	target->ops->submit(target, request);
+}
+
+static inline void target_cancel(struct target *target, struct request *request, int error)
+{
+	target->ops->cancel(target, request, error);
+}
+
+static inline void target_destroy(struct target **target)
+{
+	struct target *t = *target;
+
+	*target = NULL;
+	if (t)
+		t->ops->destroy(t);
+}
+
+#endif

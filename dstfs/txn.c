@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* txn.c - see txn.h */
+#include "dstfs/txn.h"
+
+#include "common/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#define BUCKETS 1024u /* a power of two; ids are dense, so chains are short */
+#define RESERVED 64u
+
+static const uint8_t type_on_wire[REQUEST_TYPES] = {
+	[REQUEST_READ] = DST_READ,
+	[REQUEST_WRITE] = DST_WRITE,
+	[REQUEST_FLUSH] = DST_FLUSH,
+	[REQUEST_DISCARD] = DST_DISCARD,
+	[REQUEST_WRITE_ZEROES] = DST_WRITE_ZEROES,
+	[REQUEST_EXTENTS] = DST_EXTENTS,
+	[REQUEST_COPY] = DST_COPY,
+	[REQUEST_HASH] = DST_HASH,
+};
+
+int txn_table_init(struct txn_table *table)
+{
+	*table = (struct txn_table){.next_id = 1, .depth = DST_MIN_DEPTH};
+	/* Finished ones may linger in a queue, so twice the depth may exist. */
+	table->pool = pool_new(sizeof(struct txn), RESERVED, 2 * DST_MAX_DEPTH);
+	table->buckets = calloc(BUCKETS, sizeof(*table->buckets));
+	if (table->pool && table->buckets)
+		return 0;
+	txn_table_destroy(table);
+	return ENOMEM;
+}
+
+void txn_table_destroy(struct txn_table *table)
+{
+	assert(!table->count);
+	free(table->buckets);
+	table->buckets = NULL;
+	pool_free(&table->pool);
+}
+
+bool txn_table_has_room(const struct txn_table *table)
+{
+	return table->count < table->depth &&
+	       (!table->first || table->next_id - table->first->id < TXN_SPAN);
+}
+
+static struct txn **bucket(const struct txn_table *table, uint64_t id)
+{
+	return &table->buckets[id & (BUCKETS - 1)];
+}
+
+static void txn_sent(struct msgio_out *out)
+{
+	struct txn *txn = (struct txn *)out; /* out is the first member */
+
+	txn->queued = false;
+	if (txn->finished) {
+		buf_unref(&txn->buf);
+		pool_put(txn->table->pool, txn);
+	}
+}
+
+/* The header and the payload as the request's type asks (proto.h, section 3). */
+static void txn_fill(struct txn *txn, struct request *request)
+{
+	struct wire_header *header = &txn->out.header;
+
+	*header = (struct wire_header){
+		.type = type_on_wire[request->type],
+		.id = txn->id,
+		.range = request->range,
+	};
+	if (request->fua)
+		header->flags |= DST_F_FUA;
+	if (request->no_hole)
+		header->flags |= DST_F_NO_HOLE;
+	txn->out.payload = txn->extra;
+	switch (request->type) {
+	case REQUEST_WRITE:
+		txn->out.payload = request->data;
+		header->payload = (uint32_t)request->range.length;
+		txn->buf = buf_ref(request->buf);
+		break;
+	case REQUEST_FLUSH:
+		header->range = (struct range){0, 0};
+		break;
+	case REQUEST_COPY:
+		wire_u64_encode(txn->extra, request->copy_from);
+		header->payload = DST_COPY_SIZE;
+		break;
+	case REQUEST_HASH:
+		wire_u64_encode(txn->extra, request->hash_seed);
+		header->payload = DST_HASH_SEED_SIZE;
+		break;
+	default:
+		break;
+	}
+}
+
+struct txn *txn_new(struct txn_table *table, struct request *request)
+{
+	struct txn *txn = pool_get(table->pool), **chain;
+
+	if (!txn)
+		return NULL;
+	*txn = (struct txn){
+		.out = {.sent = txn_sent},
+		.table = table,
+		.request = request,
+		.id = table->next_id++,
+		.previous = table->last,
+	};
+	txn_fill(txn, request);
+	*(table->last ? &table->last->next : &table->first) = txn;
+	table->last = txn;
+	chain = bucket(table, txn->id);
+	txn->chain = *chain;
+	*chain = txn;
+	table->count++;
+	request->holder = txn;
+	request->place = REQUEST_IN_FLIGHT;
+	return txn;
+}
+
+void txn_send(struct txn *txn, struct msgio *m, enum dst_checksum checksum)
+{
+	struct wire_header *header = &txn->out.header;
+
+	assert(!txn->queued && txn->request);
+	if (checksum == DST_CHECKSUM_NONE)
+		header->digest = 0;
+	else if (txn->request->type == REQUEST_WRITE)
+		header->digest = request_digest(txn->request);
+	else
+		header->digest = wire_digest(checksum, txn->out.payload, header->payload);
+	header->status = (uint16_t)(txn->id - txn->table->first->id + 1);
+	txn->sent_at = clock_now();
+	txn->tries++;
+	txn->queued = true;
+	msgio_send(m, &txn->out);
+}
+
+struct txn *txn_find(const struct txn_table *table, uint64_t id)
+{
+	struct txn *txn = *bucket(table, id);
+
+	while (txn && txn->id != id)
+		txn = txn->chain;
+	return txn;
+}
+
+void txn_orphan(struct txn *txn)
+{
+	txn->request = NULL;
+}
+
+void txn_finish(struct txn *txn)
+{
+	struct txn_table *table = txn->table;
+	struct txn **chain = bucket(table, txn->id);
+
+	while (*chain != txn)
+		chain = &(*chain)->chain;
+	*chain = txn->chain;
+	*(txn->previous ? &txn->previous->next : &table->first) = txn->next;
+	*(txn->next ? &txn->next->previous : &table->last) = txn->previous;
+	table->count--;
+	txn->finished = true;
+	if (!txn->queued) {
+		buf_unref(&txn->buf);
+		pool_put(table->pool, txn);
+	}
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * volume.h - what appears in the mount as one image file: a tree of targets, with a bound on what is
+ * in flight, counters, and the checks that every request passes once.
+ */
+#ifndef DSTFS_VOLUME_H
+#define DSTFS_VOLUME_H
+
+#include "dstfs/request.h"
+#include "dstfs/target.h"
+#include "dstfs/worker.h"
+
+#include <jansson.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* One operation of a user of the volume. Embedded by the user. */
+struct volume_io {
+	struct request request; /* type, range, data and worker set by the user */
+	/* The outcome: 0 or a positive errno. May run before volume_submit() returns. */
+	void (*done)(struct volume_io *io, int error);
+	struct volume *volume; /* the volume's, like the rest */
+	struct range rest;     /* of a range too long for one request: what comes after it */
+	bool parked;
+};
+
+struct volume_io_list {
+	struct volume_io *first, *last;
+};
+
+struct volume;
+
+/* max_inflight: requests at its targets at a time; more wait. name is copied; workers must outlive
+ * it. NULL: out of memory. The target is set later, since targets name the volume's policy. */
+struct volume *volume_new(const char *name, struct worker *workers, unsigned worker_count,
+			  unsigned max_inflight);
+struct target_policy *volume_policy(struct volume *volume);
+void volume_set_target(struct volume *volume, struct target *target);
+struct target *volume_target(struct volume *volume);
+
+const char *volume_name(const struct volume *volume);
+
+/*
+ * Ranges may be longer than one request carries, save for READ, WRITE, EXTENTS and COPY. A range that
+ * isn't within the size: a READ is clipped (io->request.range tells; it may be empty), all others
+ * fail: ENOSPC for WRITE, WRITE_ZEROES and COPY, else EINVAL. Modifying a volume that is read-only:
+ * EROFS.
+ */
+void volume_submit(struct volume *volume, struct volume_io *io);
+
+/* Ends an operation that is submitted and not done with `error`, before this returns. From the
+ * thread of its worker. */
+void volume_cancel(struct volume_io *io, int error);
+
+/* A change that the node told of: calls the target's `changed`. */
+json_t *volume_status(struct volume *volume); /* a new object, without what only FUSE knows */
+uint64_t volume_inflight(struct volume *volume); /* operations submitted, not done; any thread */
+
+/* Ends the target and frees the volume; nothing may be submitted. */
+void volume_free(struct volume **volume);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * worker.h - a thread with its own event loop and pools. Everything on the data path belongs to one
+ * worker and is touched by its thread only.
+ */
+#ifndef DSTFS_WORKER_H
+#define DSTFS_WORKER_H
+
+#include "common/loop.h"
+#include "common/pool.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+/* Payload buffers of a worker, at most. Only pages that were touched use memory; a parked 4 KiB
+ * write uses two. */
+#define WORKER_BUFS 4096u
+#define WORKER_BUFS_RESERVED 64u
+
+struct worker {
+	unsigned index; /* 0 is the main thread's */
+	struct loop *loop;
+	struct buf_pool *bufs;
+	pthread_t thread;
+	bool running; /* the thread exists */
+};
+
+/* 0 or an errno. */
+int worker_init(struct worker *worker, unsigned index);
+int worker_start(struct worker *worker); /* a thread that runs the loop; not for worker 0 */
+void worker_join(struct worker *worker); /* stops the loop and waits for the thread */
+void worker_destroy(struct worker *worker);
+
+#endif
