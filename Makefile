@@ -37,7 +37,8 @@ DST_LIBS   += -fsanitize=$(SANITIZE)
 endif
 
 compile = $(CC) $(CFLAGS) $(DST_CFLAGS) $(CPPFLAGS) -MMD -MP
-link    = $(CC) $(CFLAGS) $(DST_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+link    = $(CC) $(CFLAGS) $(DST_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+	  -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 quiet   = $(if $(filter 1,$(V)),,@printf '  %-4s %s\n' '$(1)' '$(2)';)
 room    = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(wildcard $(1)/*.c)))
 
