@@ -7,7 +7,9 @@
  *   dst+vsock://CID[:port]/export             vsock
  *   file:///path                              a file or block device of this machine
  *
- * Per cent escapes (RFC 3986, section 2.1) work in export names and paths.
+ * Per cent escapes (RFC 3986, section 2.1) work in export names and paths, which are UTF-8 without
+ * control characters; '?', '#' and '%' themselves must be escaped in them. Schemes may be in upper
+ * case. There is no user, no query but the socket's, and no fragment.
  */
 #ifndef COMMON_URI_H
 #define COMMON_URI_H
@@ -26,10 +28,10 @@ enum uri_kind { URI_TCP, URI_UNIX, URI_VSOCK, URI_FILE };
 
 struct uri {
 	enum uri_kind kind;
-	char host[URI_HOST_MAX + 1];   /* TCP: name or address, without brackets */
-	uint32_t cid;                  /* vsock */
-	uint32_t port;                 /* TCP, vsock; DST_PORT if none was given */
-	char path[PATH_MAX];           /* file: its path; unix: the socket's. Absolute */
+	char host[URI_HOST_MAX + 1]; /* TCP: name or address, without brackets */
+	uint32_t cid; /* vsock */
+	uint32_t port; /* TCP, vsock; DST_PORT if none was given */
+	char path[PATH_MAX]; /* file: its path; unix: the socket's. Absolute */
 	char export_name[DST_MAX_NAME + 1]; /* all but file */
 };
 
@@ -38,6 +40,16 @@ bool uri_looks_like(const char *text);
 
 /* 0 or EINVAL, with the cause, one line, in reason. */
 int uri_parse(struct uri *uri, const char *text, char *reason, size_t reason_size);
+
+/*
+ * The parts, also for addresses to listen on: text[0..size) is "HOST[:PORT]", or "CID[:PORT]" of a
+ * vsock. An IPv6 address stands in brackets, which *host doesn't get. Without a port it's DST_PORT.
+ * An empty host is taken as such. 0 or EINVAL, cause in reason.
+ */
+int uri_parse_host(char host[URI_HOST_MAX + 1], uint32_t *port, const char *text, size_t size,
+		   char *reason, size_t reason_size);
+int uri_parse_vsock(uint32_t *cid, uint32_t *port, const char *text, size_t size, char *reason,
+		    size_t reason_size);
 
 /* The URI as text that parses to the same URI. Returns text. */
 const char *uri_print(const struct uri *uri, char text[URI_TEXT_MAX]);

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* conf_tables.c - see conf_tables.h */
+#include "common/conf_tables.h"
+
+#include "common/clock.h"
+#include "common/uri.h"
+
+#include <sys/un.h>
+
+/* What a user gets who says nothing about the page cache. Both modes are correct; which one is
+ * faster for what users do most is a matter of measurement. */
+#define CACHE_STANDARD "auto"
+
+#define DAY (86400 * CLOCK_SEC)
+
+_Static_assert(CONF_SOCKET_MAX == sizeof(((struct sockaddr_un *)0)->sun_path) - 1, "sun_path");
+
+static const char *const cache_choices[] = {"none", "auto", NULL};
+static const char *const map_choices[] = {"linear", NULL};
+
+/* Checks only: the list of nodes is dstfs's, whose slot has the parser that builds it. */
+static int check_node(const struct conf_value *value, void *field)
+{
+	struct uri uri;
+
+	return uri_parse(&uri, value->text, value->reason, value->reason_size);
+}
+
+const struct conf_key conf_mount_keys[] = {
+	{.name = "allow_other",
+	 .parse = conf_parse_bool,
+	 .standard = "no",
+	 .help = "let other users use the files too, as owner and mode allow"},
+	{.name = "auto_unmount",
+	 .parse = conf_parse_bool,
+	 .standard = "no",
+	 .help = "unmount also when dstfs is killed (by fusermount3)"},
+	{.name = "uid",
+	 .parse = conf_parse_user,
+	 .value = "USER",
+	 .help = "owner of the files, name or number (default: who mounts)"},
+	{.name = "gid",
+	 .parse = conf_parse_group,
+	 .value = "GROUP",
+	 .help = "group of the files, name or number (default: who mounts)"},
+	{.name = "mode",
+	 .parse = conf_parse_mode,
+	 .value = "MODE",
+	 .help = "permissions of the files, octal (default: 0600, read-only 0400)"},
+	{.name = "fsname",
+	 .parse = conf_parse_string,
+	 .value = "NAME",
+	 .help = "first column of mount(8) and df(1) (default: the source)"},
+	{.name = "pidfile",
+	 .parse = conf_parse_path,
+	 .value = "FILE",
+	 .help = "write the process id here when ready (default: none)"},
+	{.name = "control",
+	 .parse = conf_parse_path,
+	 .value = "SOCKET",
+	 .most = CONF_SOCKET_MAX,
+	 .help = "dstctl's socket (default: one per mount, where dstctl looks)"},
+	{.name = "workers",
+	 .parse = conf_parse_unsigned,
+	 .value = "N",
+	 .least = 1,
+	 .most = 64,
+	 .standard = "1",
+	 .help = "threads that serve the mount"},
+	{.name = "stop_timeout",
+	 .parse = conf_parse_duration,
+	 .value = "TIME",
+	 .most = DAY,
+	 .standard = "30s",
+	 .help = "longest wait for the last flush when the mount ends"},
+	{NULL},
+};
+
+const struct conf_key conf_volume_keys[] = {
+	{.name = "cache",
+	 .parse = conf_parse_choice,
+	 .value = "none|auto",
+	 .choices = cache_choices,
+	 .standard = CACHE_STANDARD,
+	 .help = "page cache: for no open, or for all but O_DIRECT ones"},
+	{.name = "read_only",
+	 .alias = "ro",
+	 .letter = 'r',
+	 .parse = conf_parse_bool,
+	 .standard = "no",
+	 .help = "never write"},
+	{.name = "shared",
+	 .parse = conf_parse_bool,
+	 .standard = "no",
+	 .help = "others write to the export too: cache nothing across opens"},
+	{.name = "checksum",
+	 .parse = conf_parse_bool,
+	 .standard = "yes",
+	 .help = "checksums on the wire"},
+	{.name = "timeout",
+	 .parse = conf_parse_duration,
+	 .value = "TIME",
+	 .least = 100 * CLOCK_MS,
+	 .most = DAY,
+	 .standard = "30s",
+	 .help = "a request unanswered for so long is sent again"},
+	{.name = "resends",
+	 .parse = conf_parse_count,
+	 .value = "N|forever",
+	 .most = 1000000,
+	 .standard = "4",
+	 .help = "times that a request is sent again before it fails with EIO"},
+	{.name = "reconnect",
+	 .parse = conf_parse_duration,
+	 .value = "TIME",
+	 .least = 10 * CLOCK_MS,
+	 .most = DAY,
+	 .standard = "1s",
+	 .help = "pause between attempts to connect, grows while they fail"},
+	{.name = "ping",
+	 .parse = conf_parse_duration,
+	 .value = "TIME",
+	 .least = 100 * CLOCK_MS,
+	 .most = DAY,
+	 .standard = "10s",
+	 .help = "silence after which the server is asked if it is there"},
+	{.name = "wait",
+	 .parse = conf_parse_duration,
+	 .value = "TIME",
+	 .most = DAY,
+	 .standard = "0",
+	 .help = "longest wait of an open for a node that is away"},
+	{.name = "max_inflight",
+	 .parse = conf_parse_unsigned,
+	 .value = "N",
+	 .least = 1,
+	 .most = 4096,
+	 .standard = "256",
+	 .help = "requests of a volume on their way at a time"},
+	{NULL},
+};
+
+const struct conf_key conf_node_keys[] = {
+	{.name = "node",
+	 .flags = CONF_REPEAT,
+	 .parse = check_node,
+	 .value = "URI",
+	 .help = "the storage: dst://HOST[:PORT]/EXPORT, file:///PATH, ..."},
+	{.name = "map",
+	 .parse = conf_parse_choice,
+	 .value = "linear",
+	 .choices = map_choices,
+	 .standard = "linear",
+	 .help = "how nodes make up the volume"},
+	{NULL},
+};
+
+const struct conf_key conf_server_keys[] = {
+	{.name = "listen",
+	 .flags = CONF_REPEAT,
+	 .parse = conf_parse_string,
+	 .value = "ADDRESS",
+	 .help = "HOST[:PORT], :PORT, unix:/PATH, vsock:CID|*[:PORT] "
+		 "(default: 127.0.0.1 and [::1], port 10878)"},
+	{.name = "workers",
+	 .parse = conf_parse_unsigned,
+	 .value = "N",
+	 .least = 1,
+	 .most = 64,
+	 .standard = "1",
+	 .help = "threads that serve clients"},
+	{.name = "max_clients",
+	 .parse = conf_parse_unsigned,
+	 .value = "N",
+	 .least = 1,
+	 .most = 65536,
+	 .standard = "1024",
+	 .help = "connections at a time"},
+	{.name = "stop_timeout",
+	 .parse = conf_parse_duration,
+	 .value = "TIME",
+	 .most = DAY,
+	 .standard = "30s",
+	 .help = "longest wait for running requests when dstd stops"},
+	{.name = "pidfile",
+	 .parse = conf_parse_path,
+	 .value = "FILE",
+	 .help = "write the process id here when ready (default: none)"},
+	{.name = "control",
+	 .parse = conf_parse_path,
+	 .value = "SOCKET",
+	 .most = CONF_SOCKET_MAX,
+	 .help = "dstctl's socket (default: one per server, where dstctl looks)"},
+	{NULL},
+};
+
+const struct conf_key conf_export_keys[] = {
+	{.name = "path",
+	 .parse = conf_parse_path,
+	 .value = "FILE",
+	 .help = "the regular file or block device"},
+	{.name = "size",
+	 .parse = conf_parse_size,
+	 .value = "SIZE",
+	 .standard = "0",
+	 .help = "bytes of it to offer; 0: all"},
+	{.name = "read_only",
+	 .alias = "ro",
+	 .parse = conf_parse_bool,
+	 .standard = "no",
+	 .help = "never write, whatever the rules allow"},
+	{.name = "threads",
+	 .parse = conf_parse_unsigned,
+	 .value = "N",
+	 .most = 256,
+	 .standard = "0",
+	 .help = "threads for what may block; 0: as many as usual (8)"},
+	{.name = "allow",
+	 .flags = CONF_REPEAT,
+	 .parse = conf_parse_string,
+	 .value = "RULE",
+	 .help = "who may use it, first match decides: \"192.0.2.0/24 rw\", "
+		 "\"unix uid 1000 ro\", \"vsock cid 3 rw\", \"@/FILE\" "
+		 "(no rule: loopback; root and the server's user over unix)"},
+	{.name = "deny",
+	 .flags = CONF_REPEAT,
+	 .parse = conf_parse_string,
+	 .value = "RULE",
+	 .help = "who may not: like allow, without ro or rw"},
+	{NULL},
+};
+
+const struct conf_kind conf_kinds[] = {
+	{.name = "server", .tables = (conf_tables){conf_server_keys, NULL}},
+	{.name = "export",
+	 .named = true,
+	 .name_most = DST_MAX_NAME,
+	 .tables = (conf_tables){conf_export_keys, NULL}},
+	{.name = "dstfs", .tables = (conf_tables){conf_mount_keys, conf_volume_keys, NULL}},
+	{.name = "volume",
+	 .named = true,
+	 .name_most = NAME_MAX,
+	 .tables = (conf_tables){conf_node_keys, conf_volume_keys, NULL}},
+	{NULL},
+};

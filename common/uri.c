@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* uri.c - see uri.h. The grammar is RFC 3986's, with RFC 6874's zones and RFC 8089's files. */
+#include "common/uri.h"
+
+#include "common/text.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/un.h>
+
+#define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
+
+static const struct {
+	const char *scheme;
+	enum uri_kind kind;
+} schemes[] = {
+	{"dst://", URI_TCP},
+	{"dst+unix://", URI_UNIX},
+	{"dst+vsock://", URI_VSOCK},
+	{"file://", URI_FILE},
+};
+
+#define SCHEMES (sizeof(schemes) / sizeof(schemes[0]))
+
+struct reason {
+	char *text;
+	size_t size;
+};
+
+__attribute__((format(printf, 2, 3))) static int refuse(const struct reason *reason,
+							const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reason->text, reason->size, format, args);
+	va_end(args);
+	text_make_clean(reason->text);
+	return EINVAL;
+}
+
+static const char *find_scheme(const char *text, enum uri_kind *kind)
+{
+	for (size_t i = 0; i < SCHEMES; i++) {
+		size_t size = strlen(schemes[i].scheme);
+
+		if (strncasecmp(text, schemes[i].scheme, size) == 0) {
+			*kind = schemes[i].kind;
+			return text + size;
+		}
+	}
+	return NULL;
+}
+
+bool uri_looks_like(const char *text)
+{
+	enum uri_kind kind;
+
+	return find_scheme(text, &kind);
+}
+
+static int hex(char c)
+{
+	return isdigit((unsigned char)c)    ? c - '0'
+	       : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10
+					    : -1;
+}
+
+/* text[0..size), per cent escapes resolved, to out, whose capacity counts the final NUL. */
+static int decode(char *out, size_t capacity, const char *text, size_t size, const char *what,
+		  const struct reason *reason)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < size; i++) {
+		char c = text[i];
+
+		if (c == '%') {
+			if (size - i < 3 || hex(text[i + 1]) < 0 || hex(text[i + 2]) < 0)
+				return refuse(reason,
+					      "'%%' in the %s is no escape; write %%25 for "
+					      "'%%' itself",
+					      what);
+			c = (char)(hex(text[i + 1]) << 4 | hex(text[i + 2]));
+			i += 2;
+		} else if (strchr("?#", c)) {
+			return refuse(reason, "'%c' in the %s; write it as %%%02X", c, what, c);
+		}
+		if (used == capacity - 1)
+			return refuse(reason, "the %s is too long; at most %zu bytes fit", what,
+				      capacity - 1);
+		out[used++] = c;
+	}
+	out[used] = '\0';
+	if (text_clean_length(out, used) < used)
+		return refuse(reason, "the %s must be UTF-8 without control characters", what);
+	return 0;
+}
+
+/* text[0..size) as a decimal number up to most. */
+static bool parse_number(const char *text, size_t size, uint32_t most, uint32_t *number)
+{
+	uint64_t value = 0;
+
+	if (!size || size > 10)
+		return false;
+	for (size_t i = 0; i < size; i++) {
+		if (!isdigit((unsigned char)text[i]))
+			return false;
+		value = value * 10 + (uint64_t)(text[i] - '0');
+	}
+	*number = (uint32_t)value;
+	return value <= most;
+}
+
+/* "[address]" or "[address%zone]"; the zone as such, or with its '%' escaped (RFC 6874). */
+static int parse_bracketed(char *host, const char *text, size_t size, const struct reason *reason)
+{
+	static const char zone_characters[] = "abcdefghijklmnopqrstuvwxyz"
+					      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+	struct in6_addr address;
+	bool zoned;
+	size_t zone;
+
+	if (size > URI_HOST_MAX)
+		return refuse(reason, "the host is too long; at most %d bytes fit", URI_HOST_MAX);
+	memcpy(host, text, size);
+	host[size] = '\0';
+	zone = strcspn(host, "%");
+	if (host[zone] && !strncmp(host + zone, "%25", 3))
+		memmove(host + zone + 1, host + zone + 3, strlen(host + zone + 3) + 1);
+	zoned = host[zone];
+	host[zone] = '\0';
+	if (zoned && (!host[zone + 1] || host[zone + 1 + strspn(host + zone + 1, zone_characters)]))
+		return refuse(reason, "the zone behind [%.80s%%...] is no interface's name", host);
+	if (inet_pton(AF_INET6, host, &address) != 1)
+		return refuse(reason, "[%.80s] is no IPv6 address; write one like [2001:db8::1]",
+			      host);
+	if (zoned)
+		host[zone] = '%';
+	return 0;
+}
+
+static int parse_name(char *host, const char *text, size_t size, const struct reason *reason)
+{
+	if (memchr(text, ':', size))
+		return refuse(reason,
+			      "%.*s has several colons; write an IPv6 address in brackets, "
+			      "like [2001:db8::1]",
+			      (int)(size < 80 ? size : 80), text);
+	if (size > URI_HOST_MAX)
+		return refuse(reason, "the host is too long; at most %d bytes fit", URI_HOST_MAX);
+	for (size_t i = 0; i < size; i++)
+		if (!isascii(text[i]) ||
+		    (!isalnum((unsigned char)text[i]) && !strchr(".-_", text[i])))
+			return refuse(reason, "%.*s is no host; write a name or an address",
+				      (int)(size < 80 ? size : 80), text);
+	memcpy(host, text, size);
+	host[size] = '\0';
+	return 0;
+}
+
+int uri_parse_host(char host[URI_HOST_MAX + 1], uint32_t *port, const char *text, size_t size,
+		   char *reason_text, size_t reason_size)
+{
+	const struct reason reason = {reason_text, reason_size};
+	const char *end = text + size, *stop;
+	bool bracketed = size && *text == '[';
+	int error;
+
+	if (bracketed) {
+		stop = memchr(text, ']', size);
+		if (!stop)
+			return refuse(&reason, "']' is missing behind the IPv6 address");
+		error = parse_bracketed(host, text + 1, (size_t)(stop - text) - 1, &reason);
+		stop++;
+		if (!error && stop < end && *stop != ':')
+			return refuse(&reason, "only :PORT may follow ']'");
+	} else {
+		stop = memrchr(text, ':', size);
+		if (!stop)
+			stop = end;
+		error = parse_name(host, text, (size_t)(stop - text), &reason);
+	}
+	if (error)
+		return error;
+	*port = DST_PORT;
+	if (stop < end &&
+	    (!parse_number(stop + 1, (size_t)(end - stop) - 1, UINT16_MAX, port) || !*port))
+		return refuse(&reason, "\"%.*s\" is no port; write a number from 1 to 65535",
+			      (int)(end - stop - 1 < 80 ? end - stop - 1 : 80), stop + 1);
+	return 0;
+}
+
+int uri_parse_vsock(uint32_t *cid, uint32_t *port, const char *text, size_t size, char *reason_text,
+		    size_t reason_size)
+{
+	const struct reason reason = {reason_text, reason_size};
+	const char *colon = memchr(text, ':', size), *end = text + size;
+	size_t cid_size = colon ? (size_t)(colon - text) : size;
+
+	if (!parse_number(text, cid_size, UINT32_MAX - 1, cid))
+		return refuse(&reason, "\"%.*s\" is no vsock CID; write a number, 2 is the host",
+			      (int)(cid_size < 80 ? cid_size : 80), text);
+	*port = DST_PORT;
+	if (colon &&
+	    (!parse_number(colon + 1, (size_t)(end - colon) - 1, UINT32_MAX - 1, port) || !*port))
+		return refuse(&reason, "\"%.*s\" is no port; write a number from 1 to 4294967294",
+			      (int)(end - colon - 1 < 80 ? end - colon - 1 : 80), colon + 1);
+	return 0;
+}
+
+/* "socket=/path", all that may stand behind '?'. */
+static int parse_socket(struct uri *uri, const char *query, const struct reason *reason)
+{
+	static const char key[] = "socket=";
+	int error;
+
+	if (!query || strncmp(query, key, sizeof(key) - 1) != 0 || strchr(query, '&'))
+		return refuse(reason, "the socket is missing or not alone; write "
+				      "dst+unix:///EXPORT?socket=/PATH");
+	query += sizeof(key) - 1;
+	error = decode(uri->path, SOCKET_PATH_MAX + 1, query, strlen(query), "socket's path",
+		       reason);
+	if (!error && *uri->path != '/')
+		return refuse(reason, "the socket's path must start with /");
+	return error;
+}
+
+/* What stands between "//" and the next '/'. */
+static int parse_authority(struct uri *uri, const char *text, size_t size,
+			   const struct reason *reason)
+{
+	switch (uri->kind) {
+	case URI_TCP:
+		if (memchr(text, '@', size))
+			return refuse(reason, "no user can be named before the host");
+		if (!size || *text == ':')
+			return refuse(reason, "the host is missing; write dst://HOST/EXPORT");
+		return uri_parse_host(uri->host, &uri->port, text, size, reason->text,
+				      reason->size);
+	case URI_VSOCK:
+		return uri_parse_vsock(&uri->cid, &uri->port, text, size, reason->text,
+				       reason->size);
+	case URI_UNIX:
+		if (size)
+			return refuse(reason, "a unix socket has no host; write "
+					      "dst+unix:///EXPORT?socket=/PATH");
+		return 0;
+	case URI_FILE:
+		if (size && (size != 9 || strncasecmp(text, "localhost", 9) != 0))
+			return refuse(reason, "a file has no host; write file:///PATH");
+		return 0;
+	}
+	return refuse(reason, "unknown scheme");
+}
+
+static int check_basename(const struct uri *uri, const struct reason *reason)
+{
+	const char *name = uri_basename(uri);
+
+	if (*name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+		return 0;
+	return refuse(reason, uri->kind == URI_FILE
+				      ? "the path doesn't end in a file's name; write file:///PATH"
+				      : "the export's name is missing; write SCHEME://HOST/EXPORT");
+}
+
+int uri_parse(struct uri *uri, const char *text, char *reason_text, size_t reason_size)
+{
+	const struct reason reason = {reason_text, reason_size};
+	const char *rest, *query = NULL;
+	size_t size;
+	int error;
+
+	memset(uri, 0, sizeof(*uri));
+	rest = find_scheme(text, &uri->kind);
+	if (!rest)
+		return refuse(&reason,
+			      "\"%.80s\" is no node; write dst://HOST[:PORT]/EXPORT, "
+			      "dst+unix:///EXPORT?socket=/PATH, "
+			      "dst+vsock://CID[:PORT]/EXPORT or file:///PATH",
+			      text);
+	size = strcspn(rest, "/?#");
+	error = parse_authority(uri, rest, size, &reason);
+	if (error)
+		return error;
+	rest += size;
+	if (*rest != '/')
+		return refuse(&reason,
+			      uri->kind == URI_FILE
+				      ? "the path is missing; write file:///PATH"
+				      : "the export is missing; write SCHEME://HOST/EXPORT");
+	size = strlen(rest);
+	if (uri->kind == URI_UNIX && strchr(rest, '?')) {
+		query = strchr(rest, '?') + 1;
+		size = (size_t)(query - rest) - 1;
+	}
+	if (uri->kind == URI_FILE)
+		error = decode(uri->path, sizeof(uri->path), rest, size, "path", &reason);
+	else
+		error = decode(uri->export_name, sizeof(uri->export_name), rest + 1, size - 1,
+			       "export's name", &reason);
+	if (!error && uri->kind == URI_UNIX)
+		error = parse_socket(uri, query, &reason);
+	return error ? error : check_basename(uri, &reason);
+}
+
+/* Appends text, escaped but for characters that mean themselves wherever we put them. */
+static char *encode(char *out, const char *text)
+{
+	static const char digits[] = "0123456789ABCDEF";
+
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (isascii(c) && (isalnum(c) || strchr("-._~/:@+=", c))) {
+			*out++ = (char)c;
+		} else {
+			*out++ = '%';
+			*out++ = digits[c >> 4];
+			*out++ = digits[c & 15];
+		}
+	}
+	*out = '\0';
+	return out;
+}
+
+const char *uri_print(const struct uri *uri, char text[URI_TEXT_MAX])
+{
+	bool v6 = strchr(uri->host, ':');
+	char port[16] = "", *out = text;
+
+	if (uri->port != DST_PORT)
+		snprintf(port, sizeof(port), ":%u", uri->port);
+	switch (uri->kind) {
+	case URI_TCP:
+		out += sprintf(out, "dst://%s", v6 ? "[" : "");
+		out = v6 ? encode(out, uri->host) : stpcpy(out, uri->host);
+		out += sprintf(out, "%s%s/", v6 ? "]" : "", port);
+		encode(out, uri->export_name);
+		break;
+	case URI_UNIX:
+		out = encode(stpcpy(out, "dst+unix:///"), uri->export_name);
+		encode(stpcpy(out, "?socket="), uri->path);
+		break;
+	case URI_VSOCK:
+		out += sprintf(out, "dst+vsock://%u%s/", uri->cid, port);
+		encode(out, uri->export_name);
+		break;
+	case URI_FILE:
+		encode(stpcpy(out, "file://"), uri->path);
+		break;
+	}
+	return text;
+}
+
+const char *uri_basename(const struct uri *uri)
+{
+	const char *text = uri->kind == URI_FILE ? uri->path : uri->export_name;
+	const char *slash = strrchr(text, '/');
+
+	return slash ? slash + 1 : text;
+}
