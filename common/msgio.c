@@ -59,6 +59,7 @@ struct msgio {
 
 	/* end */
 	bool failed;
+	bool broken; /* the stream itself failed: nothing can be sent any more */
 	int error;
 	const char *why;
 	struct loop_hook closed_hook;
@@ -96,6 +97,12 @@ static void fail(struct msgio *m, int error, const char *why)
 	update_want_read(m);
 	stream_want_write(m->stream, false);
 	loop_defer(m->loop, &m->closed_hook);
+}
+
+static void fail_stream(struct msgio *m, int error, const char *why)
+{
+	m->broken = true;
+	fail(m, error, why);
 }
 
 static void report_closed(void *arg)
@@ -161,13 +168,13 @@ static void push_out(struct msgio *m)
 	struct iovec iov[SEND_IOVECS];
 	ssize_t n;
 
-	while (m->queue && !m->blocked && !m->failed) {
+	while (m->queue && !m->blocked && !m->broken) {
 		n = stream_writev(m->stream, iov, gather(m, iov));
 		if (n == -EAGAIN) {
 			m->blocked = true;
 			stream_want_write(m->stream, true);
 		} else if (n < 0) {
-			fail(m, (int)-n, "sending failed");
+			fail_stream(m, (int)-n, "sending failed");
 		} else {
 			consume(m, (size_t)n);
 		}
@@ -301,7 +308,7 @@ static bool decode(struct msgio *m, struct msgio_in *in)
 	in->type_ok = error == WIRE_OK;
 	if (error == WIRE_OK || error == WIRE_BAD_TYPE)
 		return true;
-	fail(m, EPROTO, wire_error_text(error));
+	fail(m, error == WIRE_BAD_VERSION ? EPROTONOSUPPORT : EPROTO, wire_error_text(error));
 	return false;
 }
 
@@ -404,7 +411,7 @@ static void on_readable(void *arg)
 		else if (n == -EAGAIN)
 			break;
 		else if (n < 0)
-			fail(m, (int)-n, "receiving failed");
+			fail_stream(m, (int)-n, "receiving failed");
 		else
 			parse(m);
 		if (n < (ssize_t)asked)

@@ -46,8 +46,10 @@ struct msgio_out {
 struct msgio_events {
 	/* One message. May send, pause or close; after closing it must not touch the msgio. */
 	void (*message)(void *arg, struct msgio_in *in);
-	/* The connection ended: error 0 if the peer closed between messages, else an errno; `why`
-	 * is a phrase for the log. Called once, from the loop; the msgio is still to be closed. */
+	/* The connection ended: error 0 if the peer closed between messages, else an errno (EPROTO:
+	 * a bad header, EPROTONOSUPPORT: one of another version); `why` is a phrase for the log.
+	 * Called once, from the loop; the msgio is still to be closed. After a bad header a last
+	 * message can be sent from in here, with msgio_send() and msgio_flush(). */
 	void (*closed)(void *arg, int error, const char *why);
 };
 
