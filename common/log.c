@@ -3,17 +3,21 @@
 #include "common/log.h"
 
 #include "common/clock.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <syslog.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 2048
+#define TEXT_BYTES 2048   /* of a line; what is longer is cut, and ends in "..." */
+#define SUFFIX_BYTES 64   /* of it, kept for what comes after a cut */
+#define PREFIX_BYTES 128u /* program and level */
 
 static struct {
 	const char *program;
@@ -32,16 +36,28 @@ static const struct {
 	[LOG_LEVEL_DEBUG] = {LOG_DEBUG, "debug: "},
 };
 
+/* systemd.exec(5): JOURNAL_STREAM names the journal's socket as device:inode. A child that has its
+ * stderr elsewhere inherits the variable all the same. */
+static bool stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	       !fstat(STDERR_FILENO, &st) && st.st_dev == device && st.st_ino == inode;
+}
+
 void log_init(const char *program, enum log_level level)
 {
 	log_state.program = program;
-	log_state.level = level;
-	log_state.journal = getenv("JOURNAL_STREAM") && !isatty(STDERR_FILENO);
+	log_set_level(level);
+	log_state.journal = stderr_is_journal();
 }
 
 void log_set_level(enum log_level level)
 {
-	log_state.level = level;
+	atomic_store_explicit(&log_state.level, level, memory_order_relaxed);
 }
 
 enum log_level log_get_level(void)
@@ -55,35 +71,39 @@ void log_to_syslog(void)
 	log_state.syslog = true;
 }
 
-/* One write(2) a line, so that lines of several threads never mix. */
-static void write_stderr(enum log_level level, const char *text)
+/* One system call a line, so that lines of several threads don't mix. */
+static void write_stderr(enum log_level level, char *text)
 {
-	char line[LINE_MAX_BYTES + 64];
-	int n;
+	char prefix[PREFIX_BYTES], newline = '\n';
+	struct iovec line[3] = {
+		{.iov_base = prefix},
+		{.iov_base = text, .iov_len = strlen(text)},
+		{.iov_base = &newline, .iov_len = 1},
+	};
 
 	if (log_state.journal)
-		n = snprintf(line, sizeof(line), "<%d>%s\n", log_levels[level].priority, text);
+		snprintf(prefix, sizeof(prefix), "<%d>", log_levels[level].priority);
 	else
-		n = snprintf(line, sizeof(line), "%s: %s%s\n", log_state.program,
-			     log_levels[level].prefix, text);
-	if (n > (int)sizeof(line) - 1)
-		n = (int)sizeof(line) - 1;
-	if (write(STDERR_FILENO, line, (size_t)n) < 0)
-		return; /* nobody left to tell */
+		snprintf(prefix, sizeof(prefix), "%s: %s", log_state.program,
+			 log_levels[level].prefix);
+	line[0].iov_len = strlen(prefix);
+	while (writev(STDERR_FILENO, line, 3) < 0)
+		if (errno != EINTR)
+			return; /* nobody left to tell */
 }
 
-static void write_va(enum log_level level, const char *suffix, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void
+write_va(enum log_level level, const char *suffix, const char *format, va_list args)
 {
-	int saved = errno;
-	char text[LINE_MAX_BYTES];
-	size_t used;
+	char text[TEXT_BYTES];
+	size_t room = sizeof(text) - SUFFIX_BYTES;
+	int saved = errno, length;
 
-	vsnprintf(text, sizeof(text), format, args);
-	used = strlen(text);
-	snprintf(text + used, sizeof(text) - used, "%s", suffix);
-	for (char *c = text; *c; c++) /* what a peer sent must not forge lines */
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	length = vsnprintf(text, room, format, args);
+	if (length < 0)
+		snprintf(text, room, "a message could not be formatted");
+	snprintf(text + strlen(text), SUFFIX_BYTES, "%s%s", length >= (int)room ? "..." : "", suffix);
+	text_make_clean(text); /* what a peer sent must not forge lines or drive the terminal */
 	if (log_state.syslog)
 		syslog(log_levels[level].priority, "%s", text);
 	else
@@ -102,23 +122,29 @@ void log_write(enum log_level level, const char *format, ...)
 	va_end(args);
 }
 
+/* Has this caller the line of this second? Of several threads that ask together, one has. */
+static bool limit_pass(struct log_limit *limit, uint64_t now)
+{
+	uint64_t next = atomic_load_explicit(&limit->next, memory_order_relaxed);
+
+	return now >= next && atomic_compare_exchange_strong(&limit->next, &next, now + CLOCK_SEC);
+}
+
 void log_limited(struct log_limit *limit, enum log_level level, const char *format, ...)
 {
-	uint64_t now = clock_now();
-	char suffix[64] = "";
+	char suffix[SUFFIX_BYTES - sizeof("...")] = "";
+	unsigned long long held;
 	va_list args;
 
 	if (level > log_get_level())
 		return;
-	if (now < limit->next) {
-		limit->held++;
+	if (!limit_pass(limit, clock_now())) {
+		atomic_fetch_add_explicit(&limit->held, 1, memory_order_relaxed);
 		return;
 	}
-	if (limit->held)
-		snprintf(suffix, sizeof(suffix), " (and %llu more like this)",
-			 (unsigned long long)limit->held);
-	limit->held = 0;
-	limit->next = now + CLOCK_SEC;
+	held = atomic_exchange_explicit(&limit->held, 0, memory_order_relaxed);
+	if (held)
+		snprintf(suffix, sizeof(suffix), " (and %llu more like this)", held);
 	va_start(args, format);
 	write_va(level, suffix, format, args);
 	va_end(args);
