@@ -1,15 +1,46 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* pool.c - see pool.h */
+/*
+ * pool.c - see pool.h
+ *
+ * Under AddressSanitizer what is free is poisoned, and so is a red zone behind each object: a
+ * pool hides no use after put, no double put and no overrun.
+ */
 #include "common/pool.h"
 
 #include <assert.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POOL_POISONS 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define POOL_POISONS 1
+#endif
+
+#ifdef POOL_POISONS
+#include <sanitizer/asan_interface.h>
+#define poison(memory, size) ASAN_POISON_MEMORY_REGION(memory, size)
+#define unpoison(memory, size) ASAN_UNPOISON_MEMORY_REGION(memory, size)
+#define RED_ZONE 32u
+#define BUF_RED_ZONE 4096u /* keeps the alignment */
+#else
+#define poison(memory, size) ((void)(memory), (void)(size))
+#define unpoison(memory, size) ((void)(memory), (void)(size))
+#define RED_ZONE 0u
+#define BUF_RED_ZONE 0u
+#endif
+
 #define SLAB_OBJECTS 64u
 #define SLAB_BUFS 16u
-#define BUF_STRIDE ((size_t)BUF_HEADROOM + BUF_CAPACITY)
+#define BUF_BYTES ((size_t)BUF_HEADROOM + BUF_CAPACITY)
+#define BUF_STRIDE (BUF_BYTES + BUF_RED_ZONE)
+
+_Static_assert(BUF_STRIDE % 4096 == 0, "each buffer's data starts on a page");
 
 /* A free object holds the link to the next one. */
 struct free_object {
@@ -22,7 +53,7 @@ struct slab {
 };
 
 struct pool {
-	size_t size;
+	size_t size; /* bytes of an object, with its red zone */
 	unsigned made, most, in_use;
 	struct free_object *free;
 	struct slab *slabs;
@@ -30,12 +61,13 @@ struct pool {
 
 static int pool_grow(struct pool *pool, unsigned count)
 {
-	struct slab *slab = malloc(sizeof(*slab) + count * pool->size);
+	size_t bytes = count * pool->size;
+	struct slab *slab = malloc(sizeof(*slab) + bytes);
 	uint8_t *objects;
 
 	if (!slab)
 		return -1;
-	memset(slab, 0, sizeof(*slab) + count * pool->size); /* touched now, not in a write's way */
+	memset(slab, 0, sizeof(*slab) + bytes); /* touched now, not in a write's way */
 	slab->next = pool->slabs;
 	pool->slabs = slab;
 	objects = (uint8_t *)slab->objects;
@@ -45,6 +77,7 @@ static int pool_grow(struct pool *pool, unsigned count)
 		o->next = pool->free;
 		pool->free = o;
 	}
+	poison(objects, bytes);
 	pool->made += count;
 	return 0;
 }
@@ -55,8 +88,9 @@ struct pool *pool_new(size_t size, unsigned reserve, unsigned most)
 
 	if (!pool)
 		return NULL;
-	assert(reserve <= most);
-	pool->size = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+	assert(size > 0 && reserve <= most);
+	size = (size + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
+	pool->size = size + RED_ZONE;
 	pool->most = most;
 	if (reserve && pool_grow(pool, reserve))
 		pool_free(&pool);
@@ -87,6 +121,7 @@ void *pool_get(struct pool *pool)
 			return NULL;
 	}
 	o = pool->free;
+	unpoison(o, pool->size - RED_ZONE);
 	pool->free = o->next;
 	pool->in_use++;
 	return o;
@@ -100,6 +135,7 @@ void pool_put(struct pool *pool, void *object)
 	o->next = pool->free;
 	pool->free = o;
 	pool->in_use--;
+	poison(o, pool->size);
 }
 
 unsigned pool_in_use(const struct pool *pool)
@@ -144,6 +180,7 @@ static int buf_pool_grow(struct buf_pool *pool, unsigned count)
 		buf->next_free = pool->free;
 		pool->free = buf;
 	}
+	poison(slab->memory, count * BUF_STRIDE);
 	pool->made += count;
 	return 0;
 }
@@ -168,6 +205,7 @@ void buf_pool_free(struct buf_pool **pool)
 	assert(!(*pool)->in_use);
 	for (struct buf_slab *slab = (*pool)->slabs, *next; slab; slab = next) {
 		next = slab->next;
+		unpoison(slab->memory, slab->count * BUF_STRIDE); /* someone else's next */
 		munmap(slab->memory, slab->count * BUF_STRIDE);
 		free(slab);
 	}
@@ -187,6 +225,7 @@ struct buf *buf_get(struct buf_pool *pool)
 	}
 	buf = pool->free;
 	pool->free = buf->next_free;
+	unpoison(buf->data - BUF_HEADROOM, BUF_BYTES);
 	buf->refs = 1;
 	pool->in_use++;
 	return buf;
@@ -209,6 +248,7 @@ void buf_unref(struct buf **pointer)
 	assert(buf->refs);
 	if (--buf->refs)
 		return;
+	poison(buf->data - BUF_HEADROOM, BUF_BYTES);
 	buf->next_free = buf->pool->free;
 	buf->pool->free = buf;
 	buf->pool->in_use--;
