@@ -49,8 +49,7 @@ struct parser {
 	char *value; /* the pieces that came back: CONF_LINE_MAX + 1 bytes */
 	size_t value_size;
 	bool failed; /* the reason is given */
-	char *reason;
-	size_t reason_size;
+	const struct reason *reason;
 };
 
 static void load_file(struct parser *from, const char *path, bool from_pattern);
@@ -65,13 +64,13 @@ __attribute__((format(printf, 2, 3))) static void fail(struct parser *p, const c
 		return;
 	p->failed = true;
 	if (p->line)
-		n = snprintf(p->reason, p->reason_size, "%s:%u: ", p->file->path, p->line);
-	if (n < 0 || (size_t)n >= p->reason_size)
+		n = snprintf(p->reason->text, p->reason->size, "%s:%u: ", p->file->path, p->line);
+	if (n < 0 || (size_t)n >= p->reason->size)
 		return;
 	va_start(args, format);
-	vsnprintf(p->reason + n, p->reason_size - (size_t)n, format, args);
+	vsnprintf(p->reason->text + n, p->reason->size - (size_t)n, format, args);
 	va_end(args);
-	text_make_clean(p->reason);
+	text_make_clean(p->reason->text);
 }
 
 void conf_section_init(struct conf_section *section)
@@ -91,6 +90,7 @@ void conf_section_clear(struct conf_section *section)
 	}
 	free(section->kind);
 	free(section->name);
+	free(section->folder);
 	conf_section_init(section);
 }
 
@@ -112,6 +112,14 @@ struct conf_entry *conf_section_add(struct conf_section *section, const char *na
 	*section->entries_end = entry;
 	section->entries_end = &entry->next;
 	return entry;
+}
+
+const struct conf_section *conf_find_section(const struct conf *conf, const char *kind)
+{
+	for (const struct conf_section *s = conf ? conf->sections : NULL; s; s = s->next)
+		if (!strcmp(s->kind, kind))
+			return s;
+	return NULL;
 }
 
 /* Without the blanks around it, in place. */
@@ -434,13 +442,13 @@ static void load_file(struct parser *from, const char *path, bool from_pattern)
 	free(p.value);
 }
 
-struct conf *conf_load(const char *path, char *reason, size_t reason_size)
+struct conf *conf_load(const char *path, const struct reason *reason)
 {
 	struct conf *conf = calloc(1, sizeof(*conf));
-	struct parser p = {.conf = conf, .reason = reason, .reason_size = reason_size};
+	struct parser p = {.conf = conf, .reason = reason};
 
 	if (!conf) {
-		snprintf(reason, reason_size, "%s: out of memory", path);
+		text_refuse(reason, "%s: out of memory", path);
 		return NULL;
 	}
 	conf->sections_end = &conf->sections;

@@ -30,6 +30,7 @@
 #define CONF_REASON_MAX (PATH_MAX + 1024) /* bytes that hold any reason of these rooms */
 
 struct conf_key;
+struct reason;
 
 struct conf_entry {
 	struct conf_entry *next;
@@ -48,6 +49,7 @@ struct conf_section {
 	unsigned line;
 	struct conf_entry *entries; /* in the file's order */
 	struct conf_entry **entries_end;
+	char *folder; /* where relative paths of entries without a file start; NULL: where we are */
 };
 
 struct conf {
@@ -60,8 +62,11 @@ struct conf {
  * Reads the file and all that it includes. NULL: the cause, one line that starts with file:line, in
  * reason. `path` names the file in messages and should be absolute.
  */
-struct conf *conf_load(const char *path, char *reason, size_t reason_size);
+struct conf *conf_load(const char *path, const struct reason *reason);
 void conf_free(struct conf **conf);
+
+/* The first section of this kind, or NULL. conf may be NULL. */
+const struct conf_section *conf_find_section(const struct conf *conf, const char *kind);
 
 /* Appends an entry; copies name and value, but not `file`. NULL: out of memory. */
 struct conf_entry *conf_section_add(struct conf_section *section, const char *name,

@@ -2,25 +2,10 @@
 /* conf_key.c - see conf_key.h. Finds, checks and applies keys; conf_value.c parses their values. */
 #include "common/conf_key.h"
 
-#include "common/text.h"
-
 #include <assert.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-__attribute__((format(printf, 3, 4))) static int refuse(char *reason, size_t reason_size,
-							const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(reason, reason_size, format, args);
-	va_end(args);
-	text_make_clean(reason);
-	return EINVAL;
-}
 
 static bool same_name(const char *typed, const char *name)
 {
@@ -81,8 +66,14 @@ static const struct conf_kind *find_kind(const struct conf_kind *kinds, const ch
 	return NULL;
 }
 
+bool conf_name_fits(const char *name, size_t most)
+{
+	return *name && strlen(name) <= most && !strchr(name, '/') && text_is_clean(name) &&
+	       strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
 static int check_kind(const struct conf_section *section, const struct conf_kind *kinds,
-		      char *reason, size_t reason_size)
+		      const struct reason *reason)
 {
 	const struct conf_kind *kind = find_kind(kinds, section->kind);
 	const char *best = NULL, *name = section->name;
@@ -91,20 +82,22 @@ static int check_kind(const struct conf_section *section, const struct conf_kind
 	if (!kind) {
 		for (; kinds->name; kinds++)
 			nearer(section->kind, kinds->name, &best, &distance);
-		return refuse(reason, reason_size, "%s:%u: no section is called [%.80s]%s%s%s",
-			      section->file, section->line, section->kind,
-			      best ? "; did you mean [" : "", best ? best : "", best ? "]?" : "");
+		return text_refuse(reason, "%s:%u: no section is called [%.80s]%s%s%s",
+				   section->file, section->line, section->kind,
+				   best ? "; did you mean [" : "", best ? best : "",
+				   best ? "]?" : "");
 	}
 	if (kind->named != !!name)
-		return refuse(reason, reason_size, "%s:%u: [%s] %s; write [%s%s]", section->file,
-			      section->line, kind->name, name ? "takes no name" : "needs a name",
-			      kind->name, name ? "" : " NAME");
-	if (name && (strlen(name) > kind->name_most || strchr(name, '/') || strchr(name, '\t') ||
-		     !strcmp(name, ".") || !strcmp(name, "..")))
-		return refuse(reason, reason_size,
-			      "%s:%u: \"%.80s\" can't be a name; a name has up to %zu bytes, no "
-			      "'/' and no tab, and isn't \".\" or \"..\"",
-			      section->file, section->line, name, kind->name_most);
+		return text_refuse(reason, "%s:%u: [%s] %s; write [%s%s]", section->file,
+				   section->line, kind->name,
+				   name ? "takes no name" : "needs a name", kind->name,
+				   name ? "" : " NAME");
+	if (name && !conf_name_fits(name, kind->name_most))
+		return text_refuse(
+			reason,
+			"%s:%u: \"%.80s\" can't be a name; a name has up to %zu bytes, no "
+			"'/' and no tab, and isn't \".\" or \"..\"",
+			section->file, section->line, name, kind->name_most);
 	return 0;
 }
 
@@ -114,48 +107,47 @@ static bool same_section(const struct conf_section *a, const struct conf_section
 }
 
 static int check_entry(const struct conf_section *section, struct conf_entry *entry,
-		       const struct conf_kind *kind, char *reason, size_t reason_size)
+		       const struct conf_kind *kind, const struct reason *reason)
 {
 	char hint[CONF_HINT_MAX], cause[CONF_REASON_MAX];
 	struct conf_value value = {.text = entry->value,
 				   .file = entry->file,
-				   .reason = cause,
-				   .reason_size = sizeof(cause)};
+				   .reason = &(struct reason){cause, sizeof(cause)}};
 
 	entry->key = conf_find_key(kind->tables, entry->name);
 	if (!entry->key || (entry->key->flags & CONF_NO_FILE))
-		return refuse(reason, reason_size, "%s:%u: [%s] has no key %s%s", entry->file,
-			      entry->line, kind->name, entry->name,
-			      conf_hint(kind->tables, entry->name, hint));
+		return text_refuse(reason, "%s:%u: [%s] has no key %s%s", entry->file, entry->line,
+				   kind->name, entry->name,
+				   conf_hint(kind->tables, entry->name, hint));
 	for (const struct conf_entry *e = section->entries; e != entry; e = e->next)
 		if (e->key == entry->key && !(e->key->flags & CONF_REPEAT))
-			return refuse(reason, reason_size,
-				      "%s:%u: %s was given already in line %u; give it once",
-				      entry->file, entry->line, entry->name, e->line);
+			return text_refuse(reason,
+					   "%s:%u: %s was given already in line %u; give it once",
+					   entry->file, entry->line, entry->name, e->line);
 	value.key = entry->key;
 	if (entry->key->parse(&value, NULL))
-		return refuse(reason, reason_size, "%s:%u: %s: %s", entry->file, entry->line,
-			      entry->name, cause);
+		return text_refuse(reason, "%s:%u: %s: %s", entry->file, entry->line, entry->name,
+				   cause);
 	return 0;
 }
 
-int conf_check(struct conf *conf, const struct conf_kind *kinds, char *reason, size_t reason_size)
+int conf_check(struct conf *conf, const struct conf_kind *kinds, const struct reason *reason)
 {
 	int error;
 
 	for (struct conf_section *s = conf->sections; s; s = s->next) {
-		error = check_kind(s, kinds, reason, reason_size);
+		error = check_kind(s, kinds, reason);
 		if (error)
 			return error;
 		for (const struct conf_section *o = conf->sections; o != s; o = o->next)
 			if (same_section(o, s))
-				return refuse(
-					reason, reason_size,
+				return text_refuse(
+					reason,
 					"%s:%u: [%s%s%s] stands already at %s:%u; give it once",
 					s->file, s->line, s->kind, s->name ? " " : "",
 					s->name ? s->name : "", o->file, o->line);
 		for (struct conf_entry *e = s->entries; e; e = e->next) {
-			error = check_entry(s, e, find_kind(kinds, s->kind), reason, reason_size);
+			error = check_entry(s, e, find_kind(kinds, s->kind), reason);
 			if (error)
 				return error;
 		}
@@ -182,7 +174,7 @@ void conf_defaults(const struct conf_key *const *tables, const struct conf_slot 
 		   void *object)
 {
 	char reason[CONF_REASON_MAX];
-	struct conf_value value = {.reason = reason, .reason_size = sizeof(reason)};
+	struct conf_value value = {.reason = &(struct reason){reason, sizeof(reason)}};
 	int error;
 
 	for (; slots->name; slots++) {
@@ -195,10 +187,10 @@ void conf_defaults(const struct conf_key *const *tables, const struct conf_slot 
 }
 
 int conf_apply(const struct conf_section *section, const struct conf_slot *slots, void *object,
-	       char *reason, size_t reason_size)
+	       const struct reason *reason)
 {
 	char cause[CONF_REASON_MAX], where[CONF_WHERE_MAX];
-	struct conf_value value = {.reason = cause, .reason_size = sizeof(cause)};
+	struct conf_value value = {.reason = &(struct reason){cause, sizeof(cause)}};
 	const struct conf_slot *slot;
 	int error;
 
@@ -208,12 +200,13 @@ int conf_apply(const struct conf_section *section, const struct conf_slot *slots
 			continue;
 		value.text = e->value;
 		value.file = e->file;
+		value.folder = section->folder;
 		value.key = e->key;
 		error = parse_into(slot, &value, object);
 		if (!error)
 			continue;
-		refuse(reason, reason_size, "%s%s%s%s", conf_where(e, where),
-		       e->file ? e->name : "", e->file ? ": " : "", cause);
+		text_refuse(reason, "%s%s%s%s", conf_where(e, where), e->file ? e->name : "",
+			    e->file ? ": " : "", cause);
 		return error;
 	}
 	return 0;

@@ -10,6 +10,7 @@
 #define COMMON_CONF_KEY_H
 
 #include "common/conf.h"
+#include "common/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,8 +21,8 @@ struct conf_value {
 	const char *text; /* as typed, without blanks around it */
 	const struct conf_key *key;
 	const char *file; /* the file that it stands in; NULL: the command line */
-	char *reason;
-	size_t reason_size;
+	const char *folder; /* without a file: where relative paths start; NULL: where we are */
+	const struct reason *reason;
 };
 
 /*
@@ -65,10 +66,6 @@ struct conf_kind {
 	const struct conf_key *const *tables;
 };
 
-/* Ends a parser: gives the reason, returns EINVAL. */
-__attribute__((format(printf, 2, 3))) int conf_refuse(const struct conf_value *value,
-						      const char *format, ...);
-
 /* Parsers. The comment tells the field's type. */
 conf_parser conf_parse_bool; /* bool: yes, no, on, off, true, false, 1, 0 */
 conf_parser conf_parse_unsigned; /* unsigned, within least..most */
@@ -78,11 +75,14 @@ conf_parser
 	conf_parse_duration; /* uint64_t ns: 500ms, 30s, 5m, 2h, 1d; 30 is 30s. least, most: ns */
 conf_parser conf_parse_choice; /* an enum that counts from 0 in the order of choices */
 conf_parser conf_parse_string; /* char *, owned; what was there is freed */
-/* char *, owned, absolute: relative names start at the folder of the file, or the current one. */
+/* char *, owned, absolute: relative ones start where the file lies, or the folder says. */
 conf_parser conf_parse_path;
 conf_parser conf_parse_user; /* uid_t: a name or a number */
 conf_parser conf_parse_group; /* gid_t */
 conf_parser conf_parse_mode; /* mode_t: permission bits, octal */
+
+/* Can it name a volume or an export: 1..most bytes, no '/', no control character, not "." or ".."? */
+bool conf_name_fits(const char *name, size_t most);
 
 /* The row that the name means ('-' is '_' in it), or NULL. */
 const struct conf_key *conf_find_key(const struct conf_key *const *tables, const char *name);
@@ -96,7 +96,7 @@ const char *conf_hint(const struct conf_key *const *tables, const char *name,
  * Checks the whole file against its tables: kinds and names of sections, keys, the form of every
  * value; nothing may be doubled. Sets each entry's key. 0, or EINVAL with the cause in reason.
  */
-int conf_check(struct conf *conf, const struct conf_kind *kinds, char *reason, size_t reason_size);
+int conf_check(struct conf *conf, const struct conf_kind *kinds, const struct reason *reason);
 
 /* Fills the fields of all slots whose rows have a default; needs no memory to fail. */
 void conf_defaults(const struct conf_key *const *tables, const struct conf_slot *slots,
@@ -107,7 +107,7 @@ void conf_defaults(const struct conf_key *const *tables, const struct conf_slot 
  * entry has its key. 0, or the parser's error with the cause, its place in front, in reason.
  */
 int conf_apply(const struct conf_section *section, const struct conf_slot *slots, void *object,
-	       char *reason, size_t reason_size);
+	       const struct reason *reason);
 
 /* "FILE:LINE: " of an entry or "--NAME: ", to put before a message. Returns text. */
 #define CONF_WHERE_MAX (PATH_MAX + 32)

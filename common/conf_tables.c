@@ -23,7 +23,7 @@ static int check_node(const struct conf_value *value, void *field)
 {
 	struct uri uri;
 
-	return uri_parse(&uri, value->text, value->reason, value->reason_size);
+	return uri_parse(&uri, value->text, value->reason->text, value->reason->size);
 }
 
 const struct conf_key conf_mount_keys[] = {
@@ -243,3 +243,12 @@ const struct conf_kind conf_kinds[] = {
 	 .tables = (conf_tables){conf_node_keys, conf_volume_keys, NULL}},
 	{NULL},
 };
+
+struct conf *conf_read(const char *path, const struct reason *reason)
+{
+	struct conf *conf = conf_load(path, reason);
+
+	if (conf && conf_check(conf, conf_kinds, reason))
+		conf_free(&conf);
+	return conf;
+}

@@ -17,6 +17,9 @@ extern const struct conf_key conf_node_keys[]; /* [volume NAME] only */
 extern const struct conf_key conf_server_keys[]; /* [server] */
 extern const struct conf_key conf_export_keys[]; /* [export NAME] */
 
+/* conf_load() and conf_check() against conf_kinds. NULL: the cause in reason. */
+struct conf *conf_read(const char *path, const struct reason *reason);
+
 /* Longest path of a unix socket, bytes (sun_path without its NUL). */
 #define CONF_SOCKET_MAX 107u
 

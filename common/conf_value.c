@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,19 +35,9 @@ static const struct unit duration_units[] = {
 	{"d", 86400 * CLOCK_SEC}, {NULL, 0},
 };
 
-int conf_refuse(const struct conf_value *value, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(value->reason, value->reason_size, format, args);
-	va_end(args);
-	return EINVAL;
-}
-
 static int out_of_memory(const struct conf_value *value)
 {
-	conf_refuse(value, "out of memory");
+	text_refuse(value->reason, "out of memory");
 	return ENOMEM;
 }
 
@@ -93,7 +82,8 @@ int conf_parse_bool(const struct conf_value *value, void *field)
 			*(bool *)field = words[i].meaning;
 		return 0;
 	}
-	return conf_refuse(value, "\"%.80s\" is neither yes nor no; write yes or no", value->text);
+	return text_refuse(value->reason, "\"%.80s\" is neither yes nor no; write yes or no",
+			   value->text);
 }
 
 static int parse_bounded(const struct conf_value *value, unsigned *field, const char *also)
@@ -103,7 +93,7 @@ static int parse_bounded(const struct conf_value *value, unsigned *field, const 
 
 	if (!parse_number(value->text, &number, &end) || *end || number < value->key->least ||
 	    number > most)
-		return conf_refuse(value,
+		return text_refuse(value->reason,
 				   "\"%.80s\" doesn't fit; write a number from %llu to %llu%s",
 				   value->text, (unsigned long long)value->key->least,
 				   (unsigned long long)most, also);
@@ -131,12 +121,12 @@ int conf_parse_size(const struct conf_value *value, void *field)
 	uint64_t size, most = value->key->most ? value->key->most : INT64_MAX;
 
 	if (!parse_units(value->text, size_units, &size))
-		return conf_refuse(value,
+		return text_refuse(value->reason,
 				   "\"%.80s\" is no size; write bytes, or a number with K, M, G, T "
 				   "or P (powers of 1024), like 10G",
 				   value->text);
 	if (size < value->key->least || size > most)
-		return conf_refuse(value,
+		return text_refuse(value->reason,
 				   "\"%.80s\" doesn't fit; write a size of %llu to %llu bytes",
 				   value->text, (unsigned long long)value->key->least,
 				   (unsigned long long)most);
@@ -161,13 +151,14 @@ int conf_parse_duration(const struct conf_value *value, void *field)
 	char low[32], high[32];
 
 	if (!parse_units(value->text, duration_units, &duration))
-		return conf_refuse(
-			value,
+		return text_refuse(
+			value->reason,
 			"\"%.80s\" is no duration; write a whole number with ms, s, m, h "
 			"or d, like 500ms or 30s",
 			value->text);
 	if (duration < value->key->least || duration > most)
-		return conf_refuse(value, "\"%.80s\" doesn't fit; write a duration from %s to %s",
+		return text_refuse(value->reason,
+				   "\"%.80s\" doesn't fit; write a duration from %s to %s",
 				   value->text, print_duration(value->key->least, low),
 				   print_duration(most, high));
 	if (field)
@@ -192,7 +183,7 @@ int conf_parse_choice(const struct conf_value *value, void *field)
 		if (used >= sizeof(list))
 			break;
 	}
-	return conf_refuse(value, "\"%.80s\" is unknown; write %s", value->text, list);
+	return text_refuse(value->reason, "\"%.80s\" is unknown; write %s", value->text, list);
 }
 
 static int store_string(const struct conf_value *value, char **field, char *text)
@@ -207,31 +198,35 @@ static int store_string(const struct conf_value *value, char **field, char *text
 int conf_parse_string(const struct conf_value *value, void *field)
 {
 	if (!*value->text)
-		return conf_refuse(value, "the value is missing; write %s", value->key->value);
+		return text_refuse(value->reason, "the value is missing; write %s",
+				   value->key->value);
 	return field ? store_string(value, field, strdup(value->text)) : 0;
 }
 
 int conf_parse_path(const struct conf_value *value, void *field)
 {
-	size_t most = value->key->most ? value->key->most : PATH_MAX - 1, size = 0;
+	size_t most = value->key->most ? value->key->most : PATH_MAX - 1, size;
 	const char *slash = value->file ? strrchr(value->file, '/') : NULL;
 	char path[2 * PATH_MAX] = "";
 
 	if (!*value->text)
-		return conf_refuse(value, "the path is missing; write %s", value->key->value);
-	if (*value->text != '/' && slash)
+		return text_refuse(value->reason, "the path is missing; write %s",
+				   value->key->value);
+	if (*value->text == '/')
+		size = 0;
+	else if (slash)
 		size = (size_t)snprintf(path, sizeof(path), "%.*s/", (int)(slash - value->file),
 					value->file);
-	else if (*value->text != '/') {
-		if (!getcwd(path, PATH_MAX))
-			return conf_refuse(value,
-					   "the current folder has no name (%s); write a "
-					   "path that starts with /",
-					   strerror(errno));
-		size = strlen(strcat(path, "/"));
-	}
+	else if (value->folder || getcwd(path, PATH_MAX))
+		size = strlen(strcat(value->folder ? strcpy(path, value->folder) : path, "/"));
+	else
+		return text_refuse(value->reason,
+				   "the current folder has no name (%s); write a "
+				   "path that starts with /",
+				   strerror(errno));
 	if (size + strlen(value->text) > most)
-		return conf_refuse(value, "\"%.80s\" makes too long a path; at most %zu bytes fit",
+		return text_refuse(value->reason,
+				   "\"%.80s\" makes too long a path; at most %zu bytes fit",
 				   value->text, most);
 	strcat(path, value->text);
 	return field ? store_string(value, field, strdup(path)) : 0;
@@ -257,7 +252,7 @@ int conf_parse_user(const struct conf_value *value, void *field)
 	if (!parse_id(value->text, &id)) {
 		user = getpwnam(value->text);
 		if (!user)
-			return conf_refuse(value,
+			return text_refuse(value->reason,
 					   "there is no user \"%.80s\"; write a name or a number",
 					   value->text);
 		id = user->pw_uid;
@@ -275,7 +270,7 @@ int conf_parse_group(const struct conf_value *value, void *field)
 	if (!parse_id(value->text, &id)) {
 		group = getgrnam(value->text);
 		if (!group)
-			return conf_refuse(value,
+			return text_refuse(value->reason,
 					   "there is no group \"%.80s\"; write a name or a number",
 					   value->text);
 		id = group->gr_gid;
@@ -291,7 +286,8 @@ int conf_parse_mode(const struct conf_value *value, void *field)
 
 	if (!size || size > 4 || strspn(value->text, "01234567") != size ||
 	    strtoul(value->text, NULL, 8) > 0777)
-		return conf_refuse(value, "\"%.80s\" is no mode; write octal digits, like 0640",
+		return text_refuse(value->reason,
+				   "\"%.80s\" is no mode; write octal digits, like 0640",
 				   value->text);
 	if (field)
 		*(mode_t *)field = (mode_t)strtoul(value->text, NULL, 8);

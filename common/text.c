@@ -2,7 +2,10 @@
 /* text.c - see text.h */
 #include "common/text.h"
 
+#include <errno.h>
+#include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #define DISTANCE_WORD_MAX 40 /* bytes; a longer word has no near one */
@@ -95,4 +98,15 @@ int text_distance(const char *typed, const char *word)
 		}
 	}
 	return row[m % 3][n] <= most ? row[m % 3][n] : -1;
+}
+
+int text_refuse(const struct reason *reason, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reason->text, reason->size, format, args);
+	va_end(args);
+	text_make_clean(reason->text);
+	return EINVAL;
 }

@@ -25,4 +25,14 @@ void text_make_clean(char *text);
  */
 int text_distance(const char *typed, const char *word);
 
+/* Where a reason for people goes: one line. */
+struct reason {
+	char *text;
+	size_t size;
+};
+
+/* Gives a reason, made clean; returns EINVAL, for the caller to return. */
+__attribute__((format(printf, 2, 3))) int text_refuse(const struct reason *reason,
+						      const char *format, ...);
+
 #endif

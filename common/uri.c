@@ -7,7 +7,6 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,23 +26,6 @@ static const struct {
 };
 
 #define SCHEMES (sizeof(schemes) / sizeof(schemes[0]))
-
-struct reason {
-	char *text;
-	size_t size;
-};
-
-__attribute__((format(printf, 2, 3))) static int refuse(const struct reason *reason,
-							const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(reason->text, reason->size, format, args);
-	va_end(args);
-	text_make_clean(reason->text);
-	return EINVAL;
-}
 
 static const char *find_scheme(const char *text, enum uri_kind *kind)
 {
@@ -83,23 +65,24 @@ static int decode(char *out, size_t capacity, const char *text, size_t size, con
 
 		if (c == '%') {
 			if (size - i < 3 || hex(text[i + 1]) < 0 || hex(text[i + 2]) < 0)
-				return refuse(reason,
-					      "'%%' in the %s is no escape; write %%25 for "
-					      "'%%' itself",
-					      what);
+				return text_refuse(reason,
+						   "'%%' in the %s is no escape; write %%25 for "
+						   "'%%' itself",
+						   what);
 			c = (char)(hex(text[i + 1]) << 4 | hex(text[i + 2]));
 			i += 2;
 		} else if (strchr("?#", c)) {
-			return refuse(reason, "'%c' in the %s; write it as %%%02X", c, what, c);
+			return text_refuse(reason, "'%c' in the %s; write it as %%%02X", c, what,
+					   c);
 		}
 		if (used == capacity - 1)
-			return refuse(reason, "the %s is too long; at most %zu bytes fit", what,
-				      capacity - 1);
+			return text_refuse(reason, "the %s is too long; at most %zu bytes fit",
+					   what, capacity - 1);
 		out[used++] = c;
 	}
 	out[used] = '\0';
 	if (text_clean_length(out, used) < used)
-		return refuse(reason, "the %s must be UTF-8 without control characters", what);
+		return text_refuse(reason, "the %s must be UTF-8 without control characters", what);
 	return 0;
 }
 
@@ -129,7 +112,8 @@ static int parse_bracketed(char *host, const char *text, size_t size, const stru
 	size_t zone;
 
 	if (size > URI_HOST_MAX)
-		return refuse(reason, "the host is too long; at most %d bytes fit", URI_HOST_MAX);
+		return text_refuse(reason, "the host is too long; at most %d bytes fit",
+				   URI_HOST_MAX);
 	memcpy(host, text, size);
 	host[size] = '\0';
 	zone = strcspn(host, "%");
@@ -138,10 +122,11 @@ static int parse_bracketed(char *host, const char *text, size_t size, const stru
 	zoned = host[zone];
 	host[zone] = '\0';
 	if (zoned && (!host[zone + 1] || host[zone + 1 + strspn(host + zone + 1, zone_characters)]))
-		return refuse(reason, "the zone behind [%.80s%%...] is no interface's name", host);
+		return text_refuse(reason, "the zone behind [%.80s%%...] is no interface's name",
+				   host);
 	if (inet_pton(AF_INET6, host, &address) != 1)
-		return refuse(reason, "[%.80s] is no IPv6 address; write one like [2001:db8::1]",
-			      host);
+		return text_refuse(
+			reason, "[%.80s] is no IPv6 address; write one like [2001:db8::1]", host);
 	if (zoned)
 		host[zone] = '%';
 	return 0;
@@ -150,20 +135,31 @@ static int parse_bracketed(char *host, const char *text, size_t size, const stru
 static int parse_name(char *host, const char *text, size_t size, const struct reason *reason)
 {
 	if (memchr(text, ':', size))
-		return refuse(reason,
-			      "%.*s has several colons; write an IPv6 address in brackets, "
-			      "like [2001:db8::1]",
-			      (int)(size < 80 ? size : 80), text);
+		return text_refuse(reason,
+				   "%.*s has several colons; write an IPv6 address in brackets, "
+				   "like [2001:db8::1]",
+				   (int)(size < 80 ? size : 80), text);
 	if (size > URI_HOST_MAX)
-		return refuse(reason, "the host is too long; at most %d bytes fit", URI_HOST_MAX);
+		return text_refuse(reason, "the host is too long; at most %d bytes fit",
+				   URI_HOST_MAX);
 	for (size_t i = 0; i < size; i++)
 		if (!isascii(text[i]) ||
 		    (!isalnum((unsigned char)text[i]) && !strchr(".-_", text[i])))
-			return refuse(reason, "%.*s is no host; write a name or an address",
-				      (int)(size < 80 ? size : 80), text);
+			return text_refuse(reason, "%.*s is no host; write a name or an address",
+					   (int)(size < 80 ? size : 80), text);
 	memcpy(host, text, size);
 	host[size] = '\0';
 	return 0;
+}
+
+int uri_parse_port(uint32_t *port, uint32_t most, const char *text, size_t size, char *reason,
+		   size_t reason_size)
+{
+	if (parse_number(text, size, most, port) && *port)
+		return 0;
+	return text_refuse(&(struct reason){reason, reason_size},
+			   "\"%.*s\" is no port; write a number from 1 to %u",
+			   (int)(size < 80 ? size : 80), text, most);
 }
 
 int uri_parse_host(char host[URI_HOST_MAX + 1], uint32_t *port, const char *text, size_t size,
@@ -177,11 +173,11 @@ int uri_parse_host(char host[URI_HOST_MAX + 1], uint32_t *port, const char *text
 	if (bracketed) {
 		stop = memchr(text, ']', size);
 		if (!stop)
-			return refuse(&reason, "']' is missing behind the IPv6 address");
+			return text_refuse(&reason, "']' is missing behind the IPv6 address");
 		error = parse_bracketed(host, text + 1, (size_t)(stop - text) - 1, &reason);
 		stop++;
 		if (!error && stop < end && *stop != ':')
-			return refuse(&reason, "only :PORT may follow ']'");
+			return text_refuse(&reason, "only :PORT may follow ']'");
 	} else {
 		stop = memrchr(text, ':', size);
 		if (!stop)
@@ -191,11 +187,10 @@ int uri_parse_host(char host[URI_HOST_MAX + 1], uint32_t *port, const char *text
 	if (error)
 		return error;
 	*port = DST_PORT;
-	if (stop < end &&
-	    (!parse_number(stop + 1, (size_t)(end - stop) - 1, UINT16_MAX, port) || !*port))
-		return refuse(&reason, "\"%.*s\" is no port; write a number from 1 to 65535",
-			      (int)(end - stop - 1 < 80 ? end - stop - 1 : 80), stop + 1);
-	return 0;
+	if (stop == end)
+		return 0;
+	return uri_parse_port(port, UINT16_MAX, stop + 1, (size_t)(end - stop) - 1, reason_text,
+			      reason_size);
 }
 
 int uri_parse_vsock(uint32_t *cid, uint32_t *port, const char *text, size_t size, char *reason_text,
@@ -206,14 +201,14 @@ int uri_parse_vsock(uint32_t *cid, uint32_t *port, const char *text, size_t size
 	size_t cid_size = colon ? (size_t)(colon - text) : size;
 
 	if (!parse_number(text, cid_size, UINT32_MAX - 1, cid))
-		return refuse(&reason, "\"%.*s\" is no vsock CID; write a number, 2 is the host",
-			      (int)(cid_size < 80 ? cid_size : 80), text);
+		return text_refuse(&reason,
+				   "\"%.*s\" is no vsock CID; write a number, 2 is the host",
+				   (int)(cid_size < 80 ? cid_size : 80), text);
 	*port = DST_PORT;
-	if (colon &&
-	    (!parse_number(colon + 1, (size_t)(end - colon) - 1, UINT32_MAX - 1, port) || !*port))
-		return refuse(&reason, "\"%.*s\" is no port; write a number from 1 to 4294967294",
-			      (int)(end - colon - 1 < 80 ? end - colon - 1 : 80), colon + 1);
-	return 0;
+	if (!colon)
+		return 0;
+	return uri_parse_port(port, UINT32_MAX - 1, colon + 1, (size_t)(end - colon) - 1,
+			      reason_text, reason_size);
 }
 
 /* "socket=/path", all that may stand behind '?'. */
@@ -223,13 +218,13 @@ static int parse_socket(struct uri *uri, const char *query, const struct reason 
 	int error;
 
 	if (!query || strncmp(query, key, sizeof(key) - 1) != 0 || strchr(query, '&'))
-		return refuse(reason, "the socket is missing or not alone; write "
-				      "dst+unix:///EXPORT?socket=/PATH");
+		return text_refuse(reason, "the socket is missing or not alone; write "
+					   "dst+unix:///EXPORT?socket=/PATH");
 	query += sizeof(key) - 1;
 	error = decode(uri->path, SOCKET_PATH_MAX + 1, query, strlen(query), "socket's path",
 		       reason);
 	if (!error && *uri->path != '/')
-		return refuse(reason, "the socket's path must start with /");
+		return text_refuse(reason, "the socket's path must start with /");
 	return error;
 }
 
@@ -240,9 +235,9 @@ static int parse_authority(struct uri *uri, const char *text, size_t size,
 	switch (uri->kind) {
 	case URI_TCP:
 		if (memchr(text, '@', size))
-			return refuse(reason, "no user can be named before the host");
+			return text_refuse(reason, "no user can be named before the host");
 		if (!size || *text == ':')
-			return refuse(reason, "the host is missing; write dst://HOST/EXPORT");
+			return text_refuse(reason, "the host is missing; write dst://HOST/EXPORT");
 		return uri_parse_host(uri->host, &uri->port, text, size, reason->text,
 				      reason->size);
 	case URI_VSOCK:
@@ -250,15 +245,15 @@ static int parse_authority(struct uri *uri, const char *text, size_t size,
 				       reason->size);
 	case URI_UNIX:
 		if (size)
-			return refuse(reason, "a unix socket has no host; write "
-					      "dst+unix:///EXPORT?socket=/PATH");
+			return text_refuse(reason, "a unix socket has no host; write "
+						   "dst+unix:///EXPORT?socket=/PATH");
 		return 0;
 	case URI_FILE:
 		if (size && (size != 9 || strncasecmp(text, "localhost", 9) != 0))
-			return refuse(reason, "a file has no host; write file:///PATH");
+			return text_refuse(reason, "a file has no host; write file:///PATH");
 		return 0;
 	}
-	return refuse(reason, "unknown scheme");
+	return text_refuse(reason, "unknown scheme");
 }
 
 static int check_basename(const struct uri *uri, const struct reason *reason)
@@ -267,9 +262,10 @@ static int check_basename(const struct uri *uri, const struct reason *reason)
 
 	if (*name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
 		return 0;
-	return refuse(reason, uri->kind == URI_FILE
-				      ? "the path doesn't end in a file's name; write file:///PATH"
-				      : "the export's name is missing; write SCHEME://HOST/EXPORT");
+	return text_refuse(reason,
+			   uri->kind == URI_FILE
+				   ? "the path doesn't end in a file's name; write file:///PATH"
+				   : "the export's name is missing; write SCHEME://HOST/EXPORT");
 }
 
 int uri_parse(struct uri *uri, const char *text, char *reason_text, size_t reason_size)
@@ -282,21 +278,21 @@ int uri_parse(struct uri *uri, const char *text, char *reason_text, size_t reaso
 	memset(uri, 0, sizeof(*uri));
 	rest = find_scheme(text, &uri->kind);
 	if (!rest)
-		return refuse(&reason,
-			      "\"%.80s\" is no node; write dst://HOST[:PORT]/EXPORT, "
-			      "dst+unix:///EXPORT?socket=/PATH, "
-			      "dst+vsock://CID[:PORT]/EXPORT or file:///PATH",
-			      text);
+		return text_refuse(&reason,
+				   "\"%.80s\" is no node; write dst://HOST[:PORT]/EXPORT, "
+				   "dst+unix:///EXPORT?socket=/PATH, "
+				   "dst+vsock://CID[:PORT]/EXPORT or file:///PATH",
+				   text);
 	size = strcspn(rest, "/?#");
 	error = parse_authority(uri, rest, size, &reason);
 	if (error)
 		return error;
 	rest += size;
 	if (*rest != '/')
-		return refuse(&reason,
-			      uri->kind == URI_FILE
-				      ? "the path is missing; write file:///PATH"
-				      : "the export is missing; write SCHEME://HOST/EXPORT");
+		return text_refuse(&reason,
+				   uri->kind == URI_FILE
+					   ? "the path is missing; write file:///PATH"
+					   : "the export is missing; write SCHEME://HOST/EXPORT");
 	size = strlen(rest);
 	if (uri->kind == URI_UNIX && strchr(rest, '?')) {
 		query = strchr(rest, '?') + 1;

@@ -48,6 +48,8 @@ int uri_parse(struct uri *uri, const char *text, char *reason, size_t reason_siz
  */
 int uri_parse_host(char host[URI_HOST_MAX + 1], uint32_t *port, const char *text, size_t size,
 		   char *reason, size_t reason_size);
+int uri_parse_port(uint32_t *port, uint32_t most, const char *text, size_t size, char *reason,
+		   size_t reason_size);
 int uri_parse_vsock(uint32_t *cid, uint32_t *port, const char *text, size_t size, char *reason,
 		    size_t reason_size);
 

@@ -64,6 +64,7 @@ struct dstfs_options {
 	char *fuse_options; /* comma-separated mount options that go to the kernel or fusermount3
 			       as they are (dev, suid, noatime, …); NULL: none */
 	struct volume_config *volumes; /* at least one */
+	struct cmdline *given; /* the command line, for options_reload(); options.c's own */
 };
 
 enum options_outcome {

@@ -46,6 +46,7 @@ struct dstd_options {
 	uint64_t stop_timeout; /* nanoseconds for running I/O to finish */
 	struct listen_config *listens; /* at least one (default: 127.0.0.1 and ::1, DST_PORT) */
 	struct export_config *exports; /* at least one */
+	struct cmdline *given; /* the command line, for options_reload(); options.c's own */
 };
 
 enum options_outcome { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_ERROR };

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * options.c - see options.h. What is set in several places comes from the last of: the default,
+ * [dstfs], the volume's own section, the command line. The rows of the tables are conf_tables.h's,
+ * with those that only a command line has below; the slots tell where their values go.
+ */
+#include "dstfs/options.h"
+
+#include "common/cmdline.h"
+#include "common/conf_tables.h"
+#include "dstfs/mount_word.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SYSTEM_CONFIG "/etc/dstfs.conf"
+#define USER_CONFIG "dstfs/dstfs.conf" /* below the user's folder for configuration */
+
+/* conf_tables.c lists the words in this order. */
+_Static_assert(CACHE_NONE == 0 && CACHE_AUTO == 1, "the order of cache modes");
+
+static const struct conf_key program_keys[] = {
+	{.name = "config",
+	 .letter = 'c',
+	 .flags = CONF_NO_FILE,
+	 .parse = conf_parse_path,
+	 .value = "FILE",
+	 .help = "configuration file"},
+	{.name = "options",
+	 .letter = 'o',
+	 .flags = CONF_NO_FILE | CONF_REPEAT,
+	 .parse = conf_parse_string,
+	 .value = "OPT,...",
+	 .help = "options as mount(8) gives them: any of these by its name, and its own"},
+	{.name = "foreground",
+	 .letter = 'f',
+	 .flags = CONF_NO_FILE,
+	 .parse = conf_parse_bool,
+	 .help = "stay in the foreground"},
+	{.name = "debug",
+	 .letter = 'd',
+	 .flags = CONF_NO_FILE,
+	 .parse = conf_parse_bool,
+	 .help = "log everything; stay in the foreground"},
+	{.name = "verbose",
+	 .letter = 'v',
+	 .flags = CONF_NO_FILE,
+	 .parse = conf_parse_bool,
+	 .help = "log more"},
+	{.name = "help",
+	 .letter = 'h',
+	 .flags = CONF_NO_FILE,
+	 .parse = conf_parse_bool,
+	 .help = "print this and exit"},
+	{.name = "version",
+	 .letter = 'V',
+	 .flags = CONF_NO_FILE,
+	 .parse = conf_parse_bool,
+	 .help = "print the version and exit"},
+	{NULL},
+};
+
+static const struct conf_key *const option_tables[] = {program_keys, conf_mount_keys,
+						       conf_volume_keys, NULL};
+static const char *const option_titles[] = {
+	"Options", "Options of the mount, also keys of [dstfs]",
+	"Options of all volumes, also keys of [dstfs] and [volume NAME]"};
+
+static const char usage[] =
+	"Usage: dstfs [SOURCE] MOUNTPOINT [OPTION]...\n"
+	"Shows network exports as disk-image files in the folder MOUNTPOINT.\n"
+	"\n"
+	"SOURCE is a node or the path of a configuration file:\n"
+	"  dst://HOST[:PORT]/EXPORT            an export of a dstd, by TCP\n"
+	"  dst+unix:///EXPORT?socket=/PATH     by a unix socket\n"
+	"  dst+vsock://CID[:PORT]/EXPORT       by vsock\n"
+	"  file:///PATH                        a file or block device of this machine\n"
+	"Without it the configuration file is --config's, or else "
+	"$XDG_CONFIG_HOME/dstfs/dstfs.conf\n"
+	"(~/.config/dstfs/dstfs.conf), or else " SYSTEM_CONFIG ".\n";
+
+static const char epilog[] =
+	"\nYes-or-no options take \"=no\" too. TIME is 500ms, 30s, 5m, ...\n"
+	"Unmount with: fusermount3 -u MOUNTPOINT. See dstfs(1) and dstfs.conf(5).\n";
+
+#define MOUNT_SLOT(field) #field, offsetof(struct dstfs_options, field), NULL
+static const struct conf_slot mount_slots[] = {
+	{MOUNT_SLOT(allow_other)}, {MOUNT_SLOT(auto_unmount)},
+	{MOUNT_SLOT(uid)},         {MOUNT_SLOT(gid)},
+	{MOUNT_SLOT(mode)},        {MOUNT_SLOT(fsname)},
+	{MOUNT_SLOT(pidfile)},     {MOUNT_SLOT(control)},
+	{MOUNT_SLOT(workers)},     {MOUNT_SLOT(stop_timeout)},
+	{MOUNT_SLOT(foreground)},  {MOUNT_SLOT(debug)},
+	{MOUNT_SLOT(verbose)},     {NULL},
+};
+static const struct conf_slot config_slots[] = {
+	{"config", offsetof(struct dstfs_options, config_file), NULL},
+	{NULL},
+};
+
+#define VOLUME_SLOT(field) #field, offsetof(struct volume_options, field), NULL
+static const struct conf_slot volume_slots[] = {
+	{VOLUME_SLOT(cache)},
+	{VOLUME_SLOT(read_only)},
+	{VOLUME_SLOT(shared)},
+	{VOLUME_SLOT(checksum)},
+	{VOLUME_SLOT(timeout)},
+	{VOLUME_SLOT(resends)},
+	{VOLUME_SLOT(reconnect)},
+	{VOLUME_SLOT(ping)},
+	{VOLUME_SLOT(wait)},
+	{VOLUME_SLOT(max_inflight)},
+	{NULL},
+};
+
+/* Appends, so that nodes stay in the file's order. */
+static int parse_node(const struct conf_value *value, void *field)
+{
+	struct node_config **end = field, *node = calloc(1, sizeof(*node));
+
+	if (!node) {
+		text_refuse(value->reason, "out of memory");
+		return ENOMEM;
+	}
+	if (uri_parse(&node->uri, value->text, value->reason->text, value->reason->size)) {
+		free(node);
+		return EINVAL;
+	}
+	while (*end)
+		end = &(*end)->next;
+	*end = node;
+	return 0;
+}
+
+static const struct conf_slot node_slots[] = {
+	{"node", offsetof(struct volume_config, nodes), parse_node},
+	{NULL},
+};
+
+/* What -o has that is no option of ours. */
+static int take_mount_word(void *arg, const char *name, const char *value,
+			   const struct reason *reason)
+{
+	struct dstfs_options *options = arg;
+	char hint[CONF_HINT_MAX];
+
+	switch (mount_word_take(name, value, &options->fuse_options)) {
+	case 0:
+		return 0;
+	case ENOMEM:
+		return text_refuse(reason, "out of memory");
+	case EPERM:
+		return text_refuse(reason,
+				   "-o %.80s: a mount can't be changed; unmount it and "
+				   "mount it anew",
+				   name);
+	default:
+		return text_refuse(reason, "-o %.80s: there is no such option%s%s", name,
+				   conf_hint(option_tables, name, hint),
+				   *hint ? "" : "; see dstfs --help");
+	}
+}
+
+static const struct cmdline_spec spec = {
+	.program = "dstfs",
+	.usage = usage,
+	.epilog = epilog,
+	.tables = option_tables,
+	.titles = option_titles,
+	.list = "options",
+	.other = take_mount_word,
+};
+
+/* The first that exists of the user's and the system's file. NULL: none, or no memory. */
+static char *find_config(char tried[PATH_MAX])
+{
+	const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	int size = -1;
+
+	*tried = '\0';
+	if (xdg && *xdg == '/') /* the XDG specification: a relative one is to be ignored */
+		size = snprintf(tried, PATH_MAX, "%s/%s", xdg, USER_CONFIG);
+	else if (home && *home == '/')
+		size = snprintf(tried, PATH_MAX, "%s/.config/%s", home, USER_CONFIG);
+	if (size < 0 || size >= PATH_MAX)
+		*tried = '\0';
+	/* One that is there but can't be reached is the one that was meant: reading it tells. */
+	if (*tried && (access(tried, F_OK) == 0 || errno == EACCES))
+		return strdup(tried);
+	return access(SYSTEM_CONFIG, F_OK) == 0 ? strdup(SYSTEM_CONFIG) : NULL;
+}
+
+/* Where the volumes come from: a node, or a configuration file. */
+static int choose_source(struct dstfs_options *options, const char *operand,
+			 const struct reason *reason)
+{
+	static const struct conf_key source_key = {.name = "SOURCE", .value = "SOURCE"};
+	struct conf_value value = {.text = operand, .key = &source_key, .reason = reason};
+	char tried[PATH_MAX];
+
+	if (operand && options->config_file)
+		return text_refuse(reason, "%.200s and --config are two sources; give one",
+				   operand);
+	if (operand && !strstr(operand, "://") && conf_parse_path(&value, &options->config_file))
+		return EINVAL;
+	if (!operand && !options->config_file)
+		options->config_file = find_config(tried);
+	if (!operand && !options->config_file)
+		return text_refuse(
+			reason, "there is no %s%s%s; write dstfs SOURCE MOUNTPOINT, or one of them",
+			tried, *tried ? " and no " : "", SYSTEM_CONFIG);
+	options->source = strdup(operand ? operand : options->config_file);
+	return options->source ? 0 : text_refuse(reason, "out of memory");
+}
+
+static int check_mountpoint(struct dstfs_options *options, const char *operand,
+			    const struct reason *reason)
+{
+	struct stat status;
+	bool failed;
+
+	options->mountpoint = realpath(operand, NULL);
+	failed = !options->mountpoint || stat(options->mountpoint, &status) != 0;
+	if (failed && errno == ENOENT)
+		return text_refuse(reason, "%.1000s doesn't exist; create the folder first",
+				   operand);
+	if (failed && errno == ENOTCONN)
+		return text_refuse(reason,
+				   "%.1000s has a mount whose process is gone; end it with "
+				   "fusermount3 -u",
+				   operand);
+	if (failed)
+		return text_refuse(reason, "%.1000s: %s; name a folder that can be reached",
+				   operand, strerror(errno));
+	if (!S_ISDIR(status.st_mode))
+		return text_refuse(reason, "%.1000s is no folder; name one to mount on", operand);
+	return 0;
+}
+
+/* The volume's options in the order of precedence; own: its section, NULL for a single node. */
+static int set_options(struct volume_options *options, const struct conf_section *common,
+		       const struct conf_section *own, const struct cmdline *given,
+		       const struct reason *reason)
+{
+	const struct conf_section *const sections[] = {common, own, &given->given};
+	int error = 0;
+
+	conf_defaults(option_tables, volume_slots, options);
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]) && !error; i++)
+		if (sections[i])
+			error = conf_apply(sections[i], volume_slots, options, reason);
+	return error;
+}
+
+/* An empty volume at **end, which moves on. NULL: out of memory. */
+static struct volume_config *add_volume(struct volume_config ***end, const char *name)
+{
+	struct volume_config *volume = calloc(1, sizeof(*volume));
+
+	if (!volume)
+		return NULL;
+	volume->name = strdup(name);
+	**end = volume;
+	*end = &volume->next;
+	return volume->name ? volume : NULL;
+}
+
+static int add_single(struct volume_config **volumes, const struct dstfs_options *options,
+		      const struct reason *reason)
+{
+	struct volume_config *volume;
+	struct uri uri;
+
+	if (uri_parse(&uri, options->source, reason->text, reason->size))
+		return EINVAL;
+	volume = add_volume(&volumes, uri_basename(&uri));
+	if (volume)
+		volume->nodes = calloc(1, sizeof(*volume->nodes));
+	if (!volume || !volume->nodes)
+		return text_refuse(reason, "out of memory");
+	volume->nodes->uri = uri;
+	return set_options(&volume->options, NULL, NULL, options->given, reason);
+}
+
+/* One [volume NAME]. */
+static int add_section(struct volume_config ***end, const struct conf_section *section,
+		       const struct conf_section *common, const struct cmdline *given,
+		       const struct reason *reason)
+{
+	struct volume_config *volume = add_volume(end, section->name);
+	unsigned nodes = 0;
+	int error;
+
+	if (!volume)
+		return text_refuse(reason, "out of memory");
+	for (const struct conf_entry *e = section->entries; e; e = e->next)
+		if (!strcmp(e->key->name, "node") && ++nodes > 1)
+			return text_refuse(
+				reason,
+				"%s:%u: [volume %s] has more than one node; this version "
+				"supports one node a volume",
+				e->file, e->line, section->name);
+	if (!nodes)
+		return text_refuse(reason,
+				   "%s:%u: [volume %s] has no node; add node = dst://HOST/EXPORT",
+				   section->file, section->line, section->name);
+	error = conf_apply(section, node_slots, volume, reason);
+	return error ? error : set_options(&volume->options, common, section, given, reason);
+}
+
+static int add_volumes(struct volume_config **volumes, const struct conf *conf,
+		       const struct dstfs_options *options, const struct reason *reason)
+{
+	const struct conf_section *common = conf_find_section(conf, "dstfs");
+	struct volume_config **end = volumes;
+	int error = 0;
+
+	for (const struct conf_section *s = conf->sections; s && !error; s = s->next)
+		if (!strcmp(s->kind, "volume"))
+			error = add_section(&end, s, common, options->given, reason);
+	if (!error && !*volumes)
+		error = text_refuse(reason,
+				    "%s:1: there is no volume; add [volume NAME] with a node",
+				    options->config_file);
+	return error;
+}
+
+/* What holds for the whole mount, in the order of precedence. conf is NULL for a single node. */
+static int set_mount(struct dstfs_options *options, const struct conf *conf,
+		     const struct reason *reason)
+{
+	const struct conf_section *section = conf_find_section(conf, "dstfs");
+	int error = 0;
+
+	if (section)
+		error = conf_apply(section, mount_slots, options, reason);
+	if (!error)
+		error = conf_apply(&options->given->given, mount_slots, options, reason);
+	if (error)
+		return error;
+	options->foreground |= options->debug;
+	if (!options->fsname)
+		options->fsname = strdup(options->source);
+	return options->fsname ? 0 : text_refuse(reason, "out of memory");
+}
+
+/* From the parsed command line to all that the program needs. */
+static int settle(struct dstfs_options *options, const struct reason *reason)
+{
+	const struct cmdline *given = options->given;
+	unsigned count = given->operand_count;
+	struct conf *conf = NULL;
+	int error;
+
+	if (!count || count > 2)
+		return text_refuse(reason, "%s; write dstfs [SOURCE] MOUNTPOINT",
+				   count ? "too many arguments" : "the mountpoint is missing");
+	if (count == 1 && uri_looks_like(given->operands[0]))
+		return text_refuse(reason,
+				   "the mountpoint is missing; write dstfs %.500s MOUNTPOINT",
+				   given->operands[0]);
+	conf_defaults(option_tables, mount_slots, options);
+	options->uid = getuid();
+	options->gid = getgid();
+	error = conf_apply(&given->given, config_slots, options, reason);
+	if (!error)
+		error = choose_source(options, count == 2 ? given->operands[0] : NULL, reason);
+	if (!error && options->config_file) {
+		conf = conf_read(options->config_file, reason);
+		error = conf ? 0 : EINVAL;
+	}
+	if (!error)
+		error = set_mount(options, conf, reason);
+	if (!error)
+		error = conf ? add_volumes(&options->volumes, conf, options, reason)
+			     : add_single(&options->volumes, options, reason);
+	conf_free(&conf);
+	return error ? error : check_mountpoint(options, given->operands[count - 1], reason);
+}
+
+enum options_outcome options_parse(struct dstfs_options *options, int argc, char **argv)
+{
+	char text[CONF_REASON_MAX];
+	const struct reason reason = {text, sizeof(text)};
+	struct cmdline_spec own = spec;
+	int error;
+
+	memset(options, 0, sizeof(*options));
+	own.arg = options;
+	options->given = calloc(1, sizeof(*options->given));
+	if (!options->given)
+		error = text_refuse(&reason, "out of memory");
+	else
+		error = cmdline_parse(options->given, &own, argc, argv, &reason);
+	if (!error && cmdline_find(options->given, "help"))
+		cmdline_help(&own);
+	else if (!error && cmdline_find(options->given, "version"))
+		puts("dstfs " DST_VERSION_TEXT);
+	else {
+		if (!error)
+			error = settle(options, &reason);
+		if (!error)
+			return OPTIONS_RUN;
+		cmdline_complain("dstfs", text);
+	}
+	options_free(options);
+	return error ? OPTIONS_ERROR : OPTIONS_DONE;
+}
+
+int options_reload(const struct dstfs_options *options, struct volume_config **volumes,
+		   char *reason_text, size_t reason_size)
+{
+	const struct reason reason = {reason_text, reason_size};
+	struct conf *conf = NULL;
+	int error;
+
+	*volumes = NULL;
+	if (options->config_file) {
+		conf = conf_read(options->config_file, &reason);
+		error = conf ? add_volumes(volumes, conf, options, &reason) : EINVAL;
+	} else {
+		error = add_single(volumes, options, &reason);
+	}
+	conf_free(&conf);
+	if (error)
+		options_free_volumes(volumes);
+	return error;
+}
+
+void options_free_volumes(struct volume_config **volumes)
+{
+	struct volume_config *volume;
+	struct node_config *node;
+
+	while ((volume = *volumes)) {
+		*volumes = volume->next;
+		while ((node = volume->nodes)) {
+			volume->nodes = node->next;
+			free(node);
+		}
+		free(volume->name);
+		free(volume);
+	}
+}
+
+void options_free(struct dstfs_options *options)
+{
+	options_free_volumes(&options->volumes);
+	if (options->given)
+		cmdline_clear(options->given);
+	free(options->given);
+	free(options->mountpoint);
+	free(options->source);
+	free(options->config_file);
+	free(options->fsname);
+	free(options->pidfile);
+	free(options->control);
+	free(options->fuse_options);
+	memset(options, 0, sizeof(*options));
+}
