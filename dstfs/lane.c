@@ -50,6 +50,7 @@ struct lane {
 	_Atomic enum lane_state state;
 	struct lane_counters counters;
 
+	struct loop_work start;
 	struct connector *connector;
 	struct msgio *msgio;
 	enum dst_checksum checksum;
@@ -215,8 +216,6 @@ static void expire(struct lane *lane, uint64_t now)
 }
 
 /* ---- connection ---- */
-
-static void connect_now(struct lane *lane);
 
 static uint64_t backoff(const struct lane *lane)
 {
@@ -635,6 +634,15 @@ static void on_tick(void *arg)
 
 /* ---- life ---- */
 
+/* Timers are armed in the lane's own thread. */
+static void on_start(void *arg)
+{
+	struct lane *lane = arg;
+
+	loop_timer_set(&lane->tick_timer, tick_interval(lane));
+	connect_now(lane);
+}
+
 struct lane *lane_new(struct worker *worker, const struct lane_config *config)
 {
 	struct lane *lane = calloc(1, sizeof(*lane));
@@ -651,8 +659,8 @@ struct lane *lane_new(struct worker *worker, const struct lane_config *config)
 		lane_free(&lane);
 		return NULL;
 	}
-	loop_timer_set(&lane->retry_timer, 0);
-	loop_timer_set(&lane->tick_timer, tick_interval(lane));
+	lane->start = (struct loop_work){.callback = on_start, .arg = lane};
+	loop_post(worker->loop, &lane->start);
 	return lane;
 }
 

@@ -60,7 +60,8 @@ struct lane_counters {
 	counter_t inflight;     /* now; a level, not a count */
 };
 
-/* What config points to must outlive the lane. Starts to connect. NULL: out of memory. */
+/* Any thread; the lane starts to connect as soon as the worker's loop runs. What config points to
+ * must outlive the lane. NULL: out of memory. */
 struct lane *lane_new(struct worker *worker, const struct lane_config *config);
 
 void lane_submit(struct lane *lane, struct request *request);
@@ -70,7 +71,8 @@ void lane_cancel(struct lane *lane, struct request *request, int error);
 enum lane_state lane_get_state(const struct lane *lane);
 const struct lane_counters *lane_get_counters(const struct lane *lane);
 
-/* Says CLOSE if connected, ends the connection and frees it. It must hold no request. */
+/* Says CLOSE if connected, ends the connection and frees it. It must hold no request, and the
+ * worker's loop must have run and stopped. */
 void lane_free(struct lane **lane);
 
 #endif

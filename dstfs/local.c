@@ -4,6 +4,7 @@
 
 #include "common/backend_file.h"
 #include "common/clock.h"
+#include "common/log.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -192,6 +193,14 @@ static void local_destroy(struct target *target)
 {
 	struct local *local = from_base(target);
 
+	for (unsigned i = 0; i < local->port_count; i++) {
+		if (local->ports[i].ops && pool_in_use(local->ports[i].ops)) {
+			/* The disk is stuck with cancelled operations, which name this memory. Only a
+			 * process that is about to exit comes here. */
+			log_error("%s: the disk still holds operations", local->uri.path);
+			return;
+		}
+	}
 	loop_timer_destroy(&local->refresh_timer);
 	for (unsigned i = 0; i < local->port_count; i++) {
 		buf_wait_cancel(&local->ports[i].waiter);

@@ -8,7 +8,7 @@
 #include "dstfs/worker.h"
 
 /*
- * Starts to connect on every worker's loop; call it before the loops run. The URI is copied; workers,
+ * Starts to connect on every worker's loop. The URI is copied; workers,
  * policy and client (our name, for people) must outlive the target. NULL: out of memory.
  */
 struct target *remote_new(const struct uri *uri, struct worker *workers, unsigned worker_count,

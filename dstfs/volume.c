@@ -3,6 +3,7 @@
 #include "dstfs/volume.h"
 
 #include "common/counter.h"
+#include "dstfs/worker.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -27,7 +28,7 @@ struct volume {
 	char *name;
 	struct target *target;
 	struct target_policy policy;
-	struct worker *workers;
+	_Atomic uint64_t durable; /* bytes acknowledged before the last good FLUSH */
 	unsigned port_count;
 	struct volume_port ports[];
 };
@@ -103,10 +104,21 @@ static void count(struct volume_counters *c, const struct request *request, int 
 	}
 }
 
+static uint64_t acknowledged(const struct volume *volume)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < volume->port_count; i++)
+		sum += counter_get(&volume->ports[i].counters.write_bytes);
+	return sum;
+}
+
 static void finish(struct volume_io *io, int error)
 {
 	struct volume_port *port = port_of(io);
 
+	if (io->request.type == REQUEST_FLUSH && !error && io->mark > io->volume->durable)
+		io->volume->durable = io->mark;
 	count(&port->counters, &io->request, error);
 	counter_add(&port->counters.inflight, (uint64_t)-1);
 	io->done(io, error);
@@ -166,6 +178,7 @@ void volume_submit(struct volume *volume, struct volume_io *io)
 		finish(io, error);
 		return;
 	}
+	io->mark = io->request.type == REQUEST_FLUSH ? acknowledged(volume) : 0;
 	io->rest = (struct range){0, 0};
 	if (io->request.type != REQUEST_READ && io->request.type != REQUEST_WRITE)
 		io->rest = io->request.range;
@@ -190,15 +203,13 @@ void volume_cancel(struct volume_io *io, int error)
 	finish(io, error);
 }
 
-struct volume *volume_new(const char *name, struct worker *workers, unsigned worker_count,
-			  unsigned max_inflight)
+struct volume *volume_new(const char *name, unsigned worker_count, unsigned max_inflight)
 {
 	struct volume *volume =
 		calloc(1, sizeof(*volume) + worker_count * sizeof(struct volume_port));
 
 	if (!volume)
 		return NULL;
-	volume->workers = workers;
 	volume->port_count = worker_count;
 	for (unsigned i = 0; i < worker_count; i++) {
 		volume->ports[i].most = max_inflight / worker_count;
@@ -239,6 +250,13 @@ uint64_t volume_inflight(struct volume *volume)
 	for (unsigned i = 0; i < volume->port_count; i++)
 		sum += counter_get(&volume->ports[i].counters.inflight);
 	return sum;
+}
+
+uint64_t volume_undurable(struct volume *volume)
+{
+	uint64_t sum = acknowledged(volume);
+
+	return volume->target->writable && sum > volume->durable ? sum - volume->durable : 0;
 }
 
 json_t *volume_status(struct volume *volume)

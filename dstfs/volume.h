@@ -8,7 +8,6 @@
 
 #include "dstfs/request.h"
 #include "dstfs/target.h"
-#include "dstfs/worker.h"
 
 #include <jansson.h>
 #include <stdatomic.h>
@@ -22,6 +21,7 @@ struct volume_io {
 	void (*done)(struct volume_io *io, int error);
 	struct volume *volume; /* the volume's, like the rest */
 	struct range rest;     /* of a range too long for one request: what comes after it */
+	uint64_t mark;         /* FLUSH: bytes acknowledged when it was submitted */
 	bool parked;
 };
 
@@ -31,10 +31,9 @@ struct volume_io_list {
 
 struct volume;
 
-/* max_inflight: requests at its targets at a time; more wait. name is copied; workers must outlive
- * it. NULL: out of memory. The target is set later, since targets name the volume's policy. */
-struct volume *volume_new(const char *name, struct worker *workers, unsigned worker_count,
-			  unsigned max_inflight);
+/* max_inflight: requests at its targets at a time; more wait. name is copied. NULL: out of memory.
+ * The target is set later, since targets name the volume's policy. */
+struct volume *volume_new(const char *name, unsigned worker_count, unsigned max_inflight);
 struct target_policy *volume_policy(struct volume *volume);
 void volume_set_target(struct volume *volume, struct target *target);
 struct target *volume_target(struct volume *volume);
@@ -53,7 +52,9 @@ void volume_submit(struct volume *volume, struct volume_io *io);
  * thread of its worker. */
 void volume_cancel(struct volume_io *io, int error);
 
-/* A change that the node told of: calls the target's `changed`. */
+/* Bytes of acknowledged writes that no FLUSH has made durable yet. Any thread. */
+uint64_t volume_undurable(struct volume *volume);
+
 json_t *volume_status(struct volume *volume); /* a new object, without what only FUSE knows */
 uint64_t volume_inflight(struct volume *volume); /* operations submitted, not done; any thread */
 
