@@ -245,3 +245,52 @@ background() {
 	JOB=$!
 	DAEMONS+=($!)
 }
+
+# verified_fio ARGUMENT...: fio writes to $VOL, reads back and checks.
+verified_fio() {
+	need_tool fio
+	fio --name=job --filename="$VOL" --verify=crc32c --verify_fatal=1 --do_verify=1 \
+		--serialize_overlap=1 --allow_file_create=0 --randrepeat=0 --output=fio.out "$@" ||
+		fail "fio: $(cat fio.out)"
+	! grep -q 'verify: bad' fio.out || fail "fio: $(cat fio.out)"
+}
+
+# stress_filesystem CHECKER... -- MKFS...: a file system on a loop device on the image lives through
+# stress-ng's verified work, an unmount and a remount of everything; its own checker judges. {} in
+# CHECKER stands for the device.
+stress_filesystem() {
+	local checker=() mkfs sum device
+	need_loop
+	need_tool stress-ng
+	while [ "$1" != -- ]; do
+		checker+=("$1")
+		shift
+	done
+	mkfs=("${@:2}")
+	serve 512M
+	attach_loop "$VOL" --direct-io=on
+	device=$LOOP
+	"${mkfs[@]}" "$device"
+	mount_on "$T/disk" "$device"
+	stress-ng --temp-path "$T/disk" --verify --timeout 20 --no-rand-seed --quiet \
+		--hdd 1 --hdd-ops 2000 --hdd-bytes 16m --hdd-opts wr-rnd,rd-rnd,fsync \
+		--dir 1 --dir-ops 400 --rename 1 --rename-ops 5000 --link 1 --link-ops 50 \
+		--seek 1 --seek-ops 5000 --fallocate 1 --fallocate-ops 50 --fallocate-bytes 16m ||
+		fail "stress-ng found something"
+	cp -r "$SRC/common" "$T/disk/files"
+	fstrim "$T/disk"
+	umount "$T/disk"
+	"${checker[@]//"{}"/$device}"
+	losetup -d "$device"
+	stop_dstfs
+
+	start_dstfs "dst://127.0.0.1:$PORT/vol0"
+	wait_online "$VOL"
+	attach_loop "$VOL"
+	"${checker[@]//"{}"/$LOOP}"
+	mount_on "$T/disk" "$LOOP"
+	diff -r "$SRC/common" "$T/disk/files"
+	umount "$T/disk"
+	losetup -d "$LOOP"
+	stop_dstfs
+}

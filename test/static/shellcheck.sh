@@ -8,4 +8,4 @@ git ls-files scripts test .ci | while read -r file; do
 	case $(head -n 2 "$file" | tr '\n' ' ') in
 	'#!/bin/bash'* | '#!/bin/sh'* | *'shellcheck shell'*) echo "$file" ;;
 	esac
-done | xargs shellcheck -x
+done | xargs shellcheck -x -e SC1090,SC1091

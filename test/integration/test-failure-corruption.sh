@@ -1,0 +1,29 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Bits flipped on the wire are detected, both ways, and no wrong byte is stored or delivered.
+# timeout: 90
+. "$SRC/test/lib.sh"
+
+need_tool fio
+need_fuse
+truncate -s 128M img
+start_dstd --export "vol0=$T/img"
+server_port=$PORT server_log=$DSTD_LOG
+# Prime distances, so that flips wander through headers and payloads.
+background "$TOOLS/faultproxy" "$server_port" 3999971 2999999 >proxy.log
+proxy=$JOB
+wait_until 5 grep -q listening proxy.log
+PORT=$(listening_port proxy.log)
+start_dstfs "dst://127.0.0.1:$PORT/vol0" -o resends=100,reconnect=50ms,timeout=2s,cache=none
+VOL=$MNT/vol0
+wait_online "$VOL"
+verified_fio --ioengine=libaio --direct=1 --iodepth=16 --rw=randwrite --bsrange=4k-256k --size=128m \
+	--io_size=96m
+within 10 "$DSTCTL" status --json >status.json
+stop_dstfs
+kill -TERM "$proxy"
+wait_until 5 grep -q flips proxy.log
+cat proxy.log status.json "$server_log" | tail -n 40
+[ "$(sed -n 's/ flips//p' proxy.log)" -gt 20 ] || fail "the proxy hardly flipped a bit"
+grep -qiE 'checksum|digest' "$server_log" || fail "the server detected nothing"
+grep -qiE 'checksum|digest' "$DSTFS_LOG" || fail "the client detected nothing"
