@@ -94,6 +94,19 @@ static void errno_survives(void **state)
 	assert_string_equal(logged(), "prog: error: x\nprog: error: y\n");
 }
 
+static void errno_survives_a_full_disk(void **state)
+{
+	int full = open("/dev/full", O_WRONLY);
+
+	assert_true(full >= 0);
+	dup2(full, STDERR_FILENO);
+	errno = EILSEQ;
+	log_error("nobody reads this");
+	assert_int_equal(errno, EILSEQ);
+	dup2(captured, STDERR_FILENO);
+	close(full);
+}
+
 static void what_a_peer_sent_cannot_forge_a_line(void **state)
 {
 	log_info("a\nprog: b\r\t\x1b[2J\x7f");
@@ -242,6 +255,7 @@ int main(void)
 		cmocka_unit_test(a_line_names_program_and_level),
 		cmocka_unit_test(lines_above_the_level_are_not_written),
 		cmocka_unit_test(errno_survives),
+		cmocka_unit_test(errno_survives_a_full_disk),
 		cmocka_unit_test(what_a_peer_sent_cannot_forge_a_line),
 		cmocka_unit_test(text_in_any_language_stays),
 		cmocka_unit_test(a_long_line_is_cut_and_says_so),

@@ -386,6 +386,15 @@ static void offset_and_length_are_zero_where_they_mean_nothing(void **state)
 		}
 }
 
+static void a_notice_is_no_reply(void **state)
+{
+	struct raw raw = good(REP, DST_NOTICE);
+
+	raw.id = 7; /* the shape of an error reply */
+	spoil(&raw, FAILED, DST_EIO);
+	assert_int_equal(decode(&raw, REP), BAD);
+}
+
 static void an_error_reply_carries_nothing(void **state)
 {
 	for (uint8_t type = 1; type < DST_TYPE_END; type++) {
@@ -524,6 +533,7 @@ int main(void)
 		cmocka_unit_test(only_the_flags_of_the_type_pass),
 		cmocka_unit_test(offset_and_length_are_zero_where_they_mean_nothing),
 		cmocka_unit_test(an_error_reply_carries_nothing),
+		cmocka_unit_test(a_notice_is_no_reply),
 		cmocka_unit_test(the_payload_is_within_the_callers_bound),
 		cmocka_unit_test(an_unknown_type_is_described_so_that_it_can_be_skipped),
 		cmocka_unit_test(every_flipped_bit_is_seen),
