@@ -29,20 +29,22 @@ void listen_free(struct listen_config **listens)
 	}
 }
 
-/* "HOST", "HOST:PORT", "[::1]:PORT", "*:PORT", ":PORT", "*" */
+/* "HOST", "HOST:PORT", "[::1]:PORT", "*:PORT", ":PORT", "*"; port 0 is any free one, and the line
+ * that tells that dstd listens tells which. A URI has no use for it: uri.h refuses it. */
 static int parse_tcp(struct listen_config *listen, const char *text, const struct reason *reason)
 {
 	char host[URI_HOST_MAX + 1];
 	uint32_t port;
-	size_t star = *text == '*';
+	size_t star = *text == '*', size = strlen(text + star);
+	bool any_port = size >= 2 && !strcmp(text + star + size - 2, ":0");
 
 	listen->kind = LISTEN_TCP;
 	if (star && text[1] && text[1] != ':')
 		return text_refuse(reason, "only :PORT may follow '*'");
-	if (uri_parse_host(host, &port, text + star, strlen(text + star), reason->text,
+	if (uri_parse_host(host, &port, text + star, any_port ? size - 2 : size, reason->text,
 			   reason->size))
 		return EINVAL;
-	listen->port = (uint16_t)port;
+	listen->port = any_port ? 0 : (uint16_t)port;
 	listen->host = *host ? strdup(host) : NULL;
 	return *host && !listen->host ? out_of_memory(reason) : 0;
 }
