@@ -127,7 +127,7 @@ install: all
 	install -m 644 $(DOCS) $(DOCDIR)
 	for m in $(MANUALS); do install -D -m 644 $$m $(MANDIR)/man$${m##*.}/$${m##*/} || exit; done
 	for p in dstfs dstd dstctl; do \
-		install -m 644 scripts/completion.bash $(COMPDIR)/$$p || exit; done
+		install -m 644 scripts/bash-completion/dstfs $(COMPDIR)/$$p || exit; done
 
 uninstall:
 	rm -f $(BINDIR)/dstfs $(BINDIR)/dstctl $(SBINDIR)/dstd
