@@ -11,6 +11,7 @@
 #define COMMON_BACKEND_H
 
 #include "common/loop.h"
+#include "common/offload.h"
 #include "common/range.h"
 #include "common/wire.h"
 
@@ -24,7 +25,7 @@ enum backend_type {
 	BACKEND_DISCARD,      /* content not needed any more; may do nothing if it can't hurt */
 	BACKEND_WRITE_ZEROES, /* reads as zeros; unmaps unless no_hole */
 	BACKEND_EXTENTS,      /* fills extents[0..extent_count) from range.offset on */
-	BACKEND_COPY,         /* from copy_from to range; result: bytes copied, > 0 */
+	BACKEND_COPY,         /* from copy_from to range; result: bytes copied, > 0; EINVAL: overlap */
 	BACKEND_HASH,         /* XXH3-128 of range with hash_seed into hash */
 };
 
@@ -49,11 +50,14 @@ struct backend_op {
 	struct backend *backend;
 	struct backend_op *next;
 	struct loop_work work;
+	struct offload_job job;
+	uint64_t moved;         /* READ, WRITE: bytes that are over with */
+	unsigned failures_seen; /* see backend_file_sync.c */
 	int error;
 };
 
 struct backend_info {
-	uint64_t size;             /* bytes */
+	_Atomic uint64_t size;     /* bytes; the only one that changes: inside refresh, read anywhere */
 	uint32_t block_min;        /* smallest unit that is written without reading, bytes */
 	uint32_t block_preferred;  /* bytes */
 	uint32_t features;         /* DST_CAN_* */
@@ -78,7 +82,7 @@ struct backend_ops {
 
 struct backend {
 	const struct backend_ops *ops;
-	struct backend_info info; /* changes only inside refresh */
+	struct backend_info info;
 };
 
 static inline void backend_submit(struct backend *b, struct backend_op *op)
