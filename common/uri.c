@@ -107,28 +107,28 @@ static int parse_bracketed(char *host, const char *text, size_t size, const stru
 {
 	static const char zone_characters[] = "abcdefghijklmnopqrstuvwxyz"
 					      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+	const char *end = text + size, *percent = memchr(text, '%', size), *zone;
+	size_t address_size = percent ? (size_t)(percent - text) : size;
 	struct in6_addr address;
-	bool zoned;
-	size_t zone;
+	char *name;
 
 	if (size > URI_HOST_MAX)
 		return text_refuse(reason, "the host is too long; at most %d bytes fit",
 				   URI_HOST_MAX);
-	memcpy(host, text, size);
-	host[size] = '\0';
-	zone = strcspn(host, "%");
-	if (host[zone] && !strncmp(host + zone, "%25", 3))
-		memmove(host + zone + 1, host + zone + 3, strlen(host + zone + 3) + 1);
-	zoned = host[zone];
-	host[zone] = '\0';
-	if (zoned && (!host[zone + 1] || host[zone + 1 + strspn(host + zone + 1, zone_characters)]))
-		return text_refuse(reason, "the zone behind [%.80s%%...] is no interface's name",
-				   host);
+	memcpy(host, text, address_size);
+	host[address_size] = '\0';
 	if (inet_pton(AF_INET6, host, &address) != 1)
 		return text_refuse(
 			reason, "[%.80s] is no IPv6 address; write one like [2001:db8::1]", host);
-	if (zoned)
-		host[zone] = '%';
+	if (!percent)
+		return 0;
+	zone = percent + (end - percent >= 3 && !strncmp(percent, "%25", 3) ? 3 : 1);
+	host[address_size] = '%';
+	name = host + address_size + 1;
+	memcpy(name, zone, (size_t)(end - zone));
+	name[end - zone] = '\0';
+	if (!*name || name[strspn(name, zone_characters)])
+		return text_refuse(reason, "the zone in [%.80s] is no interface's name", host);
 	return 0;
 }
 
@@ -236,7 +236,7 @@ static int parse_authority(struct uri *uri, const char *text, size_t size,
 	case URI_TCP:
 		if (memchr(text, '@', size))
 			return text_refuse(reason, "no user can be named before the host");
-		if (!size || *text == ':')
+		if (!size || (*text == ':' && !memchr(text + 1, ':', size - 1)))
 			return text_refuse(reason, "the host is missing; write dst://HOST/EXPORT");
 		return uri_parse_host(uri->host, &uri->port, text, size, reason->text,
 				      reason->size);
