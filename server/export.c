@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* export.c - see export.h */
+#include "server/export.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const export_counter_names[EXPORT_COUNTERS] = {
+	[EXPORT_READS] = "reads",
+	[EXPORT_READ_BYTES] = "read_bytes",
+	[EXPORT_WRITES] = "writes",
+	[EXPORT_WRITE_BYTES] = "write_bytes",
+	[EXPORT_FLUSHES] = "flushes",
+	[EXPORT_DISCARDS] = "discards",
+	[EXPORT_ZEROES] = "zeroes",
+	[EXPORT_COPIES] = "copies",
+	[EXPORT_EXTENTS] = "extents",
+	[EXPORT_HASHES] = "hashes",
+	[EXPORT_ERRORS] = "errors",
+	[EXPORT_REFUSED] = "refused",
+	[EXPORT_BAD_DIGESTS] = "bad_digests",
+};
+
+struct export *export_new(const struct export_config *config, struct backend *backend,
+			  const uint8_t uuid[DST_ID_SIZE])
+{
+	struct export *export = NULL;
+
+	if (!posix_memalign((void **)&export, _Alignof(struct export), sizeof(*export))) {
+		memset(export, 0, sizeof(*export));
+		export->name = strdup(config->name);
+		export->path = strdup(config->path);
+		if (export->name && export->path) {
+			export->backend = backend;
+			export->config = config;
+			export->refs = 1;
+			memcpy(export->uuid, uuid, DST_ID_SIZE);
+			return export;
+		}
+		free(export->name);
+		free(export->path);
+		free(export);
+	}
+	backend_close(&backend);
+	return NULL;
+}
+
+void export_free(struct export **export)
+{
+	struct export *e = *export;
+
+	*export = NULL;
+	if (!e)
+		return;
+	assert(!e->refs);
+	backend_close(&e->backend);
+	free(e->name);
+	free(e->path);
+	free(e);
+}
+
+uint16_t export_admit(const struct export *export, uint32_t have, uint32_t need, struct range range,
+		      uint16_t beyond)
+{
+	if (need & ~have)
+		return need & ~have & DST_PERM_READ      ? DST_EDENIED
+		       : export->backend->info.read_only ? DST_EROFS
+							 : DST_EPERM;
+	if (!range_within(range, export_size(export)))
+		return beyond;
+	return DST_OK;
+}
+
+uint32_t export_permissions(const struct export *export, const struct acl_peer *peer,
+			    uint32_t wanted)
+{
+	uint32_t granted;
+
+	if (!export->config)
+		return 0;
+	granted = acl_check(export->config->rules, peer) & wanted;
+	if (export->backend->info.read_only || export->config->read_only)
+		granted &= ~DST_PERM_WRITE;
+	return granted & DST_PERM_READ ? granted : 0;
+}
+
+uint64_t export_count(const struct export *export, enum export_counter which)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < EXPORT_MAX_TALLIES; i++)
+		sum += counter_get(&export->tallies[i].values[which]);
+	return sum;
+}

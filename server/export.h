@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * export.h - a named piece of storage on offer: its backend, its size, its rules, its counters.
+ *
+ * Exports are shared by all workers. What the data path reads never changes or is atomic; the rest
+ * is guarded by the server's lock (see server.h).
+ */
+#ifndef SERVER_EXPORT_H
+#define SERVER_EXPORT_H
+
+#include "common/backend.h"
+#include "common/counter.h"
+#include "common/proto.h"
+#include "server/acl.h"
+#include "server/options.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define EXPORT_MAX_TALLIES 64u /* one a worker */
+
+enum export_counter {
+	EXPORT_READS,
+	EXPORT_READ_BYTES,
+	EXPORT_WRITES,
+	EXPORT_WRITE_BYTES,
+	EXPORT_FLUSHES,
+	EXPORT_DISCARDS,
+	EXPORT_ZEROES,
+	EXPORT_COPIES,
+	EXPORT_EXTENTS,
+	EXPORT_HASHES,
+	EXPORT_ERRORS, /* answered with the storage's error */
+	EXPORT_REFUSED, /* out of bounds, no permission, … */
+	EXPORT_BAD_DIGESTS, /* requests whose payload came damaged */
+	EXPORT_COUNTERS
+};
+
+/* As status shows them. */
+extern const char *const export_counter_names[EXPORT_COUNTERS];
+
+/* A worker's part of an export: written by that worker only, on cache lines of its own. */
+struct export_tally {
+	_Alignas(64) counter_t values[EXPORT_COUNTERS];
+	uint64_t held; /* bytes of the worker's memory, by what requests of this export hold */
+};
+
+/* clang-format takes `export` for a keyword. */
+/* clang-format off */
+struct export {
+	/* Fixed. */
+	char *name, *path;
+	/* clang-format on */
+	struct backend *backend; /* its size is atomic */
+	uint8_t uuid[DST_ID_SIZE];
+
+	struct export_tally tallies[EXPORT_MAX_TALLIES];
+
+	/* Guarded by the server's lock. */
+	struct export *next;
+	unsigned refs; /* the server's list, and one a session */
+	const struct export_config *config; /* in the server's options; NULL once removed */
+};
+
+/*
+ * Takes over the backend, also on failure. The caller owns the one reference. `config` must stay
+ * valid until it is replaced. NULL: out of memory.
+ */
+struct export *export_new(const struct export_config *config, struct backend *backend,
+			  const uint8_t uuid[DST_ID_SIZE]);
+
+/* Bytes on offer now. Any thread. */
+static inline uint64_t export_size(const struct export *export)
+{
+	return atomic_load_explicit(&export->backend->info.size, memory_order_relaxed);
+}
+
+/* Closes the backend, which may take long (a device is written back then). No references, no I/O. */
+void export_free(struct export **export);
+
+/* May this run? DST_OK, or the status to answer: `need` (DST_PERM_*) must be in `have`, and the range
+ * within the current size, else `beyond`. Any worker. */
+uint16_t export_admit(const struct export *export, uint32_t have, uint32_t need, struct range range,
+		      uint16_t beyond);
+
+/* DST_PERM_* that the rules grant to peer of what it wants; 0: none. Under the server's lock. */
+uint32_t export_permissions(const struct export *export, const struct acl_peer *peer,
+			    uint32_t wanted);
+
+/* All workers' counts together. Any thread. */
+uint64_t export_count(const struct export *export, enum export_counter which);
+
+#endif

@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* lane.c - see lane.h */
+#include "server/lane.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "server/export.h"
+#include "server/server.h"
+#include "server/session.h"
+#include "server/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const state_names[] = {
+	[LANE_HELLO] = "HELLO",     [LANE_DRAINING_OLD] = "DRAINING_OLD",
+	[LANE_READY] = "READY",     [LANE_FINISHING] = "FINISHING",
+	[LANE_CLOSING] = "CLOSING", [LANE_GONE] = "GONE",
+};
+
+static void set_state(struct lane *lane, enum lane_state state)
+{
+	log_debug("%s: %s -> %s", lane->peer.text, state_names[lane->state], state_names[state]);
+	lane->state = state;
+}
+
+/* ---- references: the lane's own life, posted pokes, and who can't bear it to go meanwhile ---- */
+
+static void hold(struct lane *lane)
+{
+	atomic_fetch_add(&lane->refs, 1);
+}
+
+static void release(struct lane *lane)
+{
+	if (atomic_fetch_sub(&lane->refs, 1) > 1)
+		return;
+	assert(lane->state == LANE_GONE);
+	free(lane->parking);
+	free(lane);
+}
+
+/* ---- end ---- */
+
+static void unpark(struct lane *lane)
+{
+	struct worker *worker = lane->worker;
+	struct lane **link;
+
+	if (!lane->starved)
+		return;
+	lane->starved = false;
+	buf_unref(&lane->parked.buf);
+	for (link = &worker->starved; *link != lane;)
+		link = &(*link)->starved_next;
+	*link = lane->starved_next;
+	if (!*link)
+		worker->starved_tail = link;
+}
+
+static void leave(struct lane *lane)
+{
+	struct worker *worker = lane->worker;
+
+	set_state(lane, LANE_GONE);
+	if (lane->session)
+		session_detach(worker->server, lane);
+	*lane->link = lane->next;
+	if (lane->next)
+		lane->next->link = lane->link;
+	atomic_fetch_sub(&worker->server->clients, 1);
+	release(lane);
+	worker_lane_gone(worker);
+}
+
+/* Goes on with ending, as far as what still runs allows. */
+static void go_on_ending(struct lane *lane)
+{
+	if (lane->state == LANE_CLOSING && !lane->inflight) {
+		leave(lane);
+	} else if (lane->state == LANE_FINISHING) {
+		if (lane->close_request && lane->inflight == 1) {
+			struct request *request = lane->close_request;
+
+			lane->close_request = NULL;
+			request_answer(request, DST_OK);
+		} else if (!lane->inflight && !lane->attrs_busy) {
+			lane_poke(lane, LANE_POKE_FINISHED); /* we may be deep inside msgio */
+		}
+	}
+}
+
+/* Closes the connection now. Replies are dropped; backend I/O goes on until it is over. */
+static void disconnect(struct lane *lane)
+{
+	struct request *request = lane->close_request;
+
+	if (lane->state >= LANE_CLOSING)
+		return;
+	hold(lane);
+	set_state(lane, LANE_CLOSING);
+	unpark(lane);
+	lane->inflight++; /* msgio hands back what was queued: not the last of it may end the lane */
+	msgio_close(&lane->msgio);
+	lane->close_request = NULL;
+	if (request)
+		request_drop(request);
+	worker_feed(lane->worker);
+	lane->inflight--;
+	go_on_ending(lane);
+	release(lane);
+}
+
+/* "NAME (ADDRESS)" of a client that was let in, else the address. */
+static void describe(const struct lane *lane, char *text, size_t size)
+{
+	if (lane->session)
+		snprintf(text, size, "%s (%s)", lane->session->client, lane->peer.text);
+	else
+		snprintf(text, size, "%s", lane->peer.text);
+}
+
+/* The one line about the end of a connection that was let in. */
+static void log_left(const struct lane *lane, const char *why)
+{
+	char who[sizeof(lane->session->client) + sizeof(lane->peer.text) + 4];
+
+	describe(lane, who, sizeof(who));
+	log_info("%s: left export %s, lane %u of %u: %s", who, lane->export->name, lane->index + 1,
+		 lane->lanes, why);
+}
+
+void lane_finish(struct lane *lane, const char *why)
+{
+	if (lane->state >= LANE_FINISHING)
+		return;
+	if (lane->session)
+		log_left(lane, why);
+	if (lane->state != LANE_READY) {
+		disconnect(lane);
+		return;
+	}
+	set_state(lane, LANE_FINISHING);
+	unpark(lane);
+	msgio_pause(lane->msgio);
+	go_on_ending(lane);
+}
+
+void lane_violation(struct lane *lane, const char *format, ...)
+{
+	char what[256], who[sizeof(lane->session->client) + sizeof(lane->peer.text) + 4];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	describe(lane, who, sizeof(who));
+	log_limited(&lane->worker->bad_limit, LOG_LEVEL_WARN, "%s: broke the protocol: %s", who,
+		    what);
+	disconnect(lane);
+}
+
+void lane_close_requested(struct lane *lane, struct request *request)
+{
+	lane->close_request = request;
+	lane_finish(lane, "closed by the client");
+}
+
+void lane_request_over(struct lane *lane)
+{
+	unsigned left = lane->inflight - 1;
+
+	atomic_store_explicit(&lane->inflight, left, memory_order_relaxed);
+	if (lane->state == LANE_READY) {
+		if (left == LANE_DEPTH + LANE_SPARE - 1 && !lane->starved)
+			msgio_resume(lane->msgio);
+	} else {
+		go_on_ending(lane);
+	}
+}
+
+/* ---- HELLO's answer and notices ---- */
+
+static void attrs_sent(struct msgio_out *out)
+{
+	struct lane *lane = (struct lane *)((char *)out - offsetof(struct lane, attrs_out));
+
+	lane->attrs_busy = false;
+	counter_add(&lane->messages_out, 1);
+	if (lane->state == LANE_READY)
+		lane_tell(lane); /* what changed while this was on its way */
+	else
+		go_on_ending(lane);
+}
+
+static void send_attrs(struct lane *lane, enum dst_type type, uint64_t id, uint16_t status,
+		       const struct wire_attrs *attrs)
+{
+	uint8_t encoded[DST_MAX_HELLO];
+	uint32_t size = wire_attrs_encode(encoded, attrs);
+
+	assert(!lane->attrs_busy && size <= sizeof(lane->attrs));
+	memcpy(lane->attrs, encoded, size);
+	lane->attrs_out.header = (struct wire_header){
+		.type = (uint8_t)type,
+		.flags = DST_F_REPLY,
+		.status = status,
+		.id = id,
+		.payload = size,
+		.digest = wire_digest(DST_CHECKSUM_XXH3, lane->attrs, size),
+	};
+	lane->attrs_out.payload = lane->attrs;
+	lane->attrs_out.sent = attrs_sent;
+	lane->attrs_busy = true;
+	msgio_send(lane->msgio, &lane->attrs_out);
+}
+
+void lane_tell(struct lane *lane)
+{
+	struct wire_attrs attrs = {.has = 0};
+	uint64_t size = export_size(lane->export);
+	uint32_t permissions = lane->permissions;
+
+	/* Without READ the lane is ended instead. A notice that is still queued is followed by the
+	 * next one when it is out. */
+	if (lane->state != LANE_READY || lane->attrs_busy || !(permissions & DST_PERM_READ))
+		return;
+	if (size != lane->told_size) {
+		attrs.has |= 1u << DST_ATTR_SIZE;
+		attrs.size = size;
+	}
+	if (permissions != lane->told_permissions) {
+		attrs.has |= 1u << DST_ATTR_PERMISSIONS;
+		attrs.permissions = permissions;
+	}
+	if (!attrs.has)
+		return;
+	lane->told_size = size;
+	lane->told_permissions = permissions;
+	send_attrs(lane, DST_NOTICE, 0, DST_OK, &attrs);
+}
+
+/* Answers HELLO with an error; the connection ends when the answer is out. */
+static void refuse(struct lane *lane, uint64_t id, uint16_t status, const char *reason)
+{
+	struct wire_attrs attrs = {.has = 1u << DST_ATTR_REASON};
+
+	atomic_fetch_add(&lane->worker->server->refused, 1);
+	log_limited(&lane->worker->refused_limit, LOG_LEVEL_WARN, "refused %s: %s", lane->peer.text,
+		    reason);
+	snprintf(attrs.reason, sizeof(attrs.reason), "%s", reason);
+	set_state(lane, LANE_FINISHING);
+	msgio_pause(lane->msgio);
+	send_attrs(lane, DST_HELLO, id, status, &attrs);
+	msgio_flush(lane->msgio);
+}
+
+/* The place is ours: tells the client what it needs to know, and takes requests from now on. */
+static void welcome(struct lane *lane)
+{
+	const struct server *server = lane->worker->server;
+	const struct export *export = lane->export;
+	struct wire_attrs attrs = {
+		.has = 1u << DST_ATTR_PERMISSIONS | 1u << DST_ATTR_CHECKSUM | 1u << DST_ATTR_SIZE |
+		       1u << DST_ATTR_BLOCKS | 1u << DST_ATTR_LIMITS | 1u << DST_ATTR_FEATURES |
+		       1u << DST_ATTR_SERVER_ID | 1u << DST_ATTR_EXPORT_UUID |
+		       1u << DST_ATTR_INSTANCE,
+		.permissions = lane->permissions,
+		.checksum = lane->checksum,
+		.size = export_size(export),
+		.block_min = export->backend->info.block_min,
+		.block_preferred = export->backend->info.block_preferred,
+		.max_payload = DST_MAX_PAYLOAD,
+		.max_range = DST_MAX_RANGE,
+		.depth = LANE_DEPTH,
+		.features = export->backend->info.features,
+	};
+	char who[sizeof(lane->session->client) + sizeof(lane->peer.text) + 4];
+
+	memcpy(attrs.server_id, server->id, DST_ID_SIZE);
+	memcpy(attrs.export_uuid, export->uuid, DST_ID_SIZE);
+	memcpy(attrs.instance, server->instance, DST_ID_SIZE);
+	lane->told_size = attrs.size;
+	lane->told_permissions = attrs.permissions;
+	send_attrs(lane, DST_HELLO, lane->hello_id, DST_OK, &attrs);
+	if (msgio_open_up(lane->msgio, lane->checksum)) {
+		lane_finish(lane, "out of memory");
+		return;
+	}
+	set_state(lane, LANE_READY);
+	describe(lane, who, sizeof(who));
+	log_info("%s: joined export %s, lane %u of %u, %s", who, export->name, lane->index + 1,
+		 lane->lanes, attrs.permissions & DST_PERM_WRITE ? "read-write" : "read-only");
+	msgio_resume(lane->msgio);
+}
+
+/* What HELLO must carry beside its syntax. Returns a cause to refuse it, or NULL. */
+static const char *check_hello(struct lane *lane, const struct wire_attrs *attrs)
+{
+	static const struct {
+		enum dst_attr kind;
+		const char *missing;
+	} needed[] = {
+		{DST_ATTR_EXPORT, "HELLO names no export"},
+		{DST_ATTR_SESSION, "HELLO has no session id"},
+		{DST_ATTR_LANE, "HELLO names no lane"},
+		{DST_ATTR_PERMISSIONS, "HELLO asks for no permissions"},
+		{DST_ATTR_CHECKSUM, "HELLO offers no checksum"},
+	};
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (!wire_has(attrs, needed[i].kind))
+			return needed[i].missing;
+	if (!(attrs->permissions & DST_PERM_READ))
+		return "HELLO does not ask for permission to read";
+	if (attrs->checksum & 1u << DST_CHECKSUM_XXH3)
+		lane->checksum = DST_CHECKSUM_XXH3;
+	else if (attrs->checksum & 1u << DST_CHECKSUM_NONE)
+		lane->checksum = DST_CHECKSUM_NONE;
+	else
+		return "HELLO offers no checksum that this server knows";
+	return NULL;
+}
+
+static void take_hello(struct lane *lane, const struct msgio_in *in)
+{
+	char reason[DST_MAX_REASON + 1];
+	struct wire_attrs attrs;
+	const char *cause;
+	uint16_t status;
+	bool wait;
+
+	if (!in->type_ok || in->header.type != DST_HELLO) {
+		lane_violation(lane, "%s before HELLO", wire_type_name(in->header.type));
+		return;
+	}
+	if (!in->digest_ok) {
+		lane_violation(lane, "HELLO with a wrong digest");
+		return;
+	}
+	if (wire_attrs_decode(&attrs, in->payload, in->header.payload, reason)) {
+		refuse(lane, in->header.id, DST_EPROTO, reason);
+		return;
+	}
+	cause = check_hello(lane, &attrs);
+	if (cause) {
+		refuse(lane, in->header.id, DST_EPROTO, cause);
+		return;
+	}
+	status = session_attach(lane->worker->server, lane, &attrs, &wait, reason);
+	if (status) {
+		refuse(lane, in->header.id, status, reason);
+		return;
+	}
+	lane->hello_id = in->header.id;
+	msgio_pause(lane->msgio);
+	if (wait)
+		set_state(lane, LANE_DRAINING_OLD);
+	else
+		welcome(lane);
+}
+
+/* ---- messages ---- */
+
+/* Keeps a message that can't be served now, and reads no more until it is. */
+static void park(struct lane *lane, const struct message *message)
+{
+	struct worker *worker = lane->worker;
+
+	if (!message->buf && message->header.payload) {
+		assert(message->header.payload < MSGIO_DIRECT);
+		if (!lane->parking)
+			lane->parking = malloc(MSGIO_DIRECT);
+		if (!lane->parking) {
+			log_error("%s: no memory to keep a request that has to wait",
+				  lane->peer.text);
+			disconnect(lane);
+			return;
+		}
+		memcpy(lane->parking, message->payload, message->header.payload);
+	}
+	lane->parked = *message;
+	lane->parked.payload = message->buf ? message->buf->data : lane->parking;
+	lane->starved = true;
+	lane->starved_next = NULL;
+	*worker->starved_tail = lane;
+	worker->starved_tail = &lane->starved_next;
+	msgio_pause(lane->msgio);
+}
+
+bool lane_feed(struct lane *lane)
+{
+	struct message message = lane->parked;
+
+	assert(lane->starved);
+	hold(lane);
+	lane->parked.buf = NULL;
+	if (!request_serve(lane, &message)) {
+		lane->parked.buf = message.buf;
+		release(lane);
+		return false;
+	}
+	unpark(lane);
+	if (lane->state == LANE_READY && lane->inflight < LANE_DEPTH + LANE_SPARE)
+		msgio_resume(lane->msgio);
+	release(lane);
+	return true;
+}
+
+static void on_message(void *arg, struct msgio_in *in)
+{
+	struct lane *lane = arg;
+	struct message message = {.header = in->header,
+				  .payload = in->payload,
+				  .digest_ok = in->digest_ok,
+				  .type_ok = in->type_ok};
+
+	counter_add(&lane->messages_in, 1);
+	if (lane->state == LANE_HELLO) {
+		take_hello(lane, in);
+		return;
+	}
+	if (lane->state != LANE_READY)
+		return; /* reading has stopped, this one was on its way */
+	if (in->type_ok && in->header.type == DST_HELLO) {
+		lane_violation(lane, "a second HELLO");
+		return;
+	}
+	message.buf = in->buf ? msgio_take(lane->msgio, in) : NULL;
+	hold(lane);
+	if (!request_serve(lane, &message))
+		park(lane, &message);
+	else if (lane->state == LANE_READY && lane->inflight >= LANE_DEPTH + LANE_SPARE)
+		msgio_pause(lane->msgio);
+	release(lane);
+}
+
+/* A client of another version is told so in ours: it knows the magic, and how to read that much. */
+static void answer_version(struct lane *lane)
+{
+	struct wire_attrs attrs = {.has = 1u << DST_ATTR_REASON};
+
+	snprintf(attrs.reason, sizeof(attrs.reason),
+		 "this server speaks version %d of the protocol only", DST_VERSION);
+	send_attrs(lane, DST_HELLO, 1, DST_EVERSION, &attrs);
+	msgio_flush(lane->msgio);
+}
+
+static void on_closed(void *arg, int error, const char *why)
+{
+	struct lane *lane = arg;
+	struct server *server = lane->worker->server;
+	char text[160];
+
+	if (error && error != EPROTO && error != EPROTONOSUPPORT)
+		snprintf(text, sizeof(text), "%s: %s", why, strerror(error));
+	else
+		snprintf(text, sizeof(text), "%s", why);
+	if (error == EPROTO || error == EPROTONOSUPPORT)
+		atomic_fetch_add(&server->bad_headers, 1);
+	if (lane->session && lane->state < LANE_FINISHING) {
+		log_left(lane, text);
+	} else if (lane->state == LANE_HELLO) {
+		atomic_fetch_add(&server->refused, 1);
+		log_limited(&lane->worker->refused_limit, error ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
+			    "refused %s: %s", lane->peer.text, text);
+		if (error == EPROTONOSUPPORT)
+			answer_version(lane);
+	}
+	disconnect(lane);
+}
+
+/* ---- pokes and time ---- */
+
+static void run_pokes(void *arg)
+{
+	struct lane *lane = arg;
+	unsigned pokes = atomic_exchange(&lane->pokes, 0);
+
+	if (pokes & LANE_POKE_REPLACED && lane->state < LANE_CLOSING) {
+		log_left(lane, "replaced by another connection of its client");
+		disconnect(lane);
+	}
+	if (pokes & LANE_POKE_GRANTED && lane->state == LANE_DRAINING_OLD)
+		welcome(lane);
+	if (pokes & LANE_POKE_REVOKED)
+		lane_finish(lane, "the access rules no longer admit it");
+	if (pokes & LANE_POKE_REMOVED)
+		lane_finish(lane, "the export is no longer offered");
+	if (pokes & LANE_POKE_NOTICE && lane->state == LANE_READY)
+		lane_tell(lane);
+	if (pokes & LANE_POKE_FINISHED)
+		disconnect(lane);
+	release(lane);
+}
+
+void lane_poke(struct lane *lane, unsigned pokes)
+{
+	if (atomic_fetch_or(&lane->pokes, pokes))
+		return; /* on its way already */
+	hold(lane);
+	loop_post(lane->worker->loop, &lane->poke_work);
+}
+
+void lane_tick(struct lane *lane)
+{
+	uint64_t bytes;
+
+	if (lane->state == LANE_HELLO) {
+		if (clock_now() - lane->since < DST_HELLO_TIMEOUT_MS * CLOCK_MS)
+			return;
+		atomic_fetch_add(&lane->worker->server->refused, 1);
+		log_limited(&lane->worker->refused_limit, LOG_LEVEL_WARN,
+			    "refused %s: it did not say HELLO in time", lane->peer.text);
+		disconnect(lane);
+		return;
+	}
+	if (!lane->msgio)
+		return;
+	bytes = msgio_stats(lane->msgio)->bytes_out;
+	if (msgio_idle(lane->msgio) || bytes != lane->stalled_bytes) {
+		lane->stalled_bytes = bytes;
+		lane->stalled_ticks = 0;
+	} else if (++lane->stalled_ticks > LANE_STALL) {
+		if (lane->session && lane->state < LANE_FINISHING)
+			log_left(lane, "it takes no replies");
+		disconnect(lane);
+	}
+}
+
+void lane_open(struct worker *worker, struct stream *stream, const struct lane_peer *peer)
+{
+	static const struct msgio_events events = {.message = on_message, .closed = on_closed};
+	struct lane *lane = calloc(1, sizeof(*lane));
+
+	if (!lane)
+		goto fail_stream;
+	lane->worker = worker;
+	lane->peer = *peer;
+	lane->since = clock_now();
+	lane->refs = 1;
+	lane->poke_work = (struct loop_work){.callback = run_pokes, .arg = lane};
+	lane->msgio = msgio_new(worker->loop, stream, worker->bufs, WIRE_REQUEST, &events, lane);
+	if (!lane->msgio)
+		goto fail_lane;
+	lane->next = worker->lanes;
+	lane->link = &worker->lanes;
+	if (lane->next)
+		lane->next->link = &lane->next;
+	worker->lanes = lane;
+	log_debug("%s: connected", peer->text);
+	return;
+
+fail_stream:
+	stream_close(&stream);
+fail_lane:
+	free(lane);
+	log_error("%s: no memory for another connection", peer->text);
+	atomic_fetch_sub(&worker->server->clients, 1);
+	worker_lane_gone(worker);
+}
