@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * server.h - one dstd: its exports, sessions, workers and listeners, and how it starts, reloads and
+ * stops.
+ *
+ * The server's own work (listeners, control socket, signals, the slow timer) is done by the first
+ * worker's thread, which is the main thread. Lanes are spread over all workers.
+ */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include "common/control.h"
+#include "common/counter.h"
+#include "common/loop.h"
+#include "common/proto.h"
+#include "server/export.h"
+#include "server/options.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SERVER_MAX_WORKERS EXPORT_MAX_TALLIES
+#define SERVER_BUCKETS 1024u /* of the session table */
+#define SERVER_REFRESH (5 * 1000000000ull) /* nanoseconds between looks at the exports' sizes */
+
+struct listener;
+struct session;
+struct state;
+struct worker;
+
+struct server {
+	struct dstd_options *options; /* `exports` is replaced by a reload */
+	struct state *state;
+	uint8_t id[DST_ID_SIZE], instance[DST_ID_SIZE];
+	uint64_t started; /* clock_now() */
+
+	struct worker *workers[SERVER_MAX_WORKERS];
+	unsigned worker_count;
+
+	/*
+	 * Guards the list of exports, their rules and references, the table of sessions and what
+	 * they say of their lanes. The only lock of the server; taken when connections come and go,
+	 * by reload and by status, never for I/O.
+	 */
+	pthread_mutex_t lock;
+	struct export *exports;
+	struct session *sessions[SERVER_BUCKETS];
+	unsigned exports_closing; /* removed ones, closed by a thread of their own */
+	pthread_cond_t export_closed;
+
+	/* Counted by any thread. */
+	_Atomic unsigned clients; /* connections that exist */
+	_Atomic uint64_t refused, bad_headers;
+	_Atomic unsigned workers_busy; /* have not stopped yet */
+
+	/* Of the first worker's thread. */
+	counter_t accepted; /* read by any thread */
+	struct listener *listeners;
+	struct control *control;
+	struct loop_timer refresh_timer, stop_timer;
+	struct loop_work stopped_work;
+	bool stopping;
+	int exit_status;
+};
+
+/*
+ * Opens exports, workers, listeners and the control socket. 0, or an errno with the cause, one line
+ * for people, in reason; server_close() cleans up in either case. `options` stays the caller's.
+ */
+int server_open(struct server *server, struct dstd_options *options, char *reason,
+		size_t reason_size);
+
+/* Serves until server_stop() is done. Returns the process's exit status. */
+int server_run(struct server *server);
+
+/*
+ * From the first worker's thread: accepts nobody any more, finishes what runs, sends the replies,
+ * and then makes server_run() return. What is not finished when the options' stop_timeout is over,
+ * or when this is called a second time, is logged, and server_run() returns 1: the process
+ * should then exit without server_close(), which would wait.
+ */
+void server_stop(struct server *server);
+
+/* From the first worker's thread: takes over the exports and rules of the configuration file as it
+ * is now. If it can't be read, all stays as it is. */
+void server_reload(struct server *server);
+
+/* Frees all. No lane may be left. */
+void server_close(struct server *server);
+
+/* The export of that name, or NULL. Under the lock. */
+struct export *server_export(struct server *server, const char *name);
+
+/* Gives a reference back; the last one closes the export, off the caller's thread. Under the lock. */
+void server_unref_export(struct server *server, struct export *export);
+
+#endif
