@@ -17,16 +17,18 @@
  *        5    1 flags    DST_F_*; DST_F_REPLY tells the direction
  *        6    2 status   replies: enum dst_status. Requests: the lag, from 1 on: id - lag is the
  *                        watermark
- *        8    8 id       transaction id, chosen by the client: 1, 2, 3, ... per lane, HELLO,
- *                        PING and CLOSE included; it goes on over reconnects. 0 for notices,
- *                        which have no reply. A reply repeats its request's id
+ *        8    8 id       transaction id, chosen by the client: 1, 2, 3, ... per lane, going on
+ *                        over reconnects. 0 for notices, which have no reply. A reply repeats
+ *                        its request's id
  *       16    8 offset   first byte of the range in the export, see the table below
  *       24    4 length   bytes in the range, see the table below
  *       28    4 payload  bytes that follow the header
  *       32    8 digest   payload digest (section 4); 0 when payload is 0 or digests are off
  *       40    8 check    header digest (section 4); 0 when digests are off
  *
- * A request and its reply thus cost 96 bytes beside the data.
+ * A request and its reply thus cost 96 bytes beside the data. HELLO, PING and CLOSE are not
+ * transactions: their id and lag are 1, which says nothing of the watermark; their replies are told
+ * by their type, so that at most one of each is in flight.
  *
  * The watermark: the client is done with every id up to it. It neither sends one of them again nor
  * wants an answer to it, so the server may forget them. A lane's watermark never goes back. The
@@ -118,9 +120,9 @@
  * session. The client offers checksums as a bit mask; the server picks one.
  *
  * Depth is how many requests a client has in flight on a lane, PING and CLOSE not counted; beyond
- * it the server may stop reading. The server's limits are at least DST_MAX_PAYLOAD bytes of payload
- * and of a range, and a depth of DST_MIN_DEPTH. Larger ones than this file's are taken as this
- * file's.
+ * it the server may stop reading. The server's limits are at least DST_MAX_PAYLOAD, DST_MAX_RANGE
+ * and DST_MIN_DEPTH, so that a client need not split for them; larger ones than this file's are
+ * taken as this file's.
  *
  * The session id is a secret between client and server: whoever has it and may use the export can
  * take over a lane. It is drawn anew at each attachment and never shown whole.
@@ -154,7 +156,7 @@
 #define DST_HEADER_SIZE 48              /* bytes */
 #define DST_CHECKED_SIZE 40             /* header bytes that `check` covers */
 #define DST_MAX_PAYLOAD (1u << 20)      /* bytes, every implementation must take this much */
-#define DST_MAX_RANGE (1u << 30)        /* bytes of a range without payload */
+#define DST_MAX_RANGE (1u << 30)        /* bytes of a range without payload, likewise */
 #define DST_MAX_HELLO 16384u            /* bytes of attributes, HELLO and its reply, NOTICE */
 #define DST_MAX_EXTENTS 1024u           /* extents in one reply */
 #define DST_MAX_DEPTH 1024u             /* transactions in flight on a lane, upper bound */

@@ -35,54 +35,60 @@ _Static_assert(DST_LAG_FACTOR * DST_MAX_DEPTH <= UINT16_MAX, "a lag fits its fie
 struct rule {
 	bool allowed;           /* this type may come from there */
 	uint8_t flags;          /* these may be set, beside DST_F_REPLY */
-	bool notice;            /* id 0 and status 0; otherwise the id is 1 or more */
 	bool ranged;            /* offset is the range's; otherwise 0 */
 	bool payload_is_length; /* the payload is the range's bytes */
 	uint8_t payload_unit;   /* bytes, a power of two; the payload is a multiple of it */
+	uint64_t id_least, id_most;
 	uint32_t length_least, length_most;
 	uint32_t payload_least, payload_most;
 };
 
-#define NOTHING .allowed = true, .payload_unit = 1
-#define RANGE_OF(most) NOTHING, .ranged = true, .length_least = 1, .length_most = (most)
+#define TRANSACTION .allowed = true, .id_least = 1, .id_most = UINT64_MAX
+#define NO_TRANSACTION .allowed = true, .id_least = 1, .id_most = 1
+#define NOTICE .allowed = true, .id_least = 0, .id_most = 0
+#define PLAIN .payload_unit = 1
+#define RANGE_OF(most) PLAIN, .ranged = true, .length_least = 1, .length_most = (most)
 #define FIXED_PAYLOAD(size) .payload_least = (size), .payload_most = (size)
 #define ATTRIBUTES(least)                                                                          \
-	.allowed = true, .payload_unit = 4, .payload_least = (least), .payload_most = DST_MAX_HELLO
+	.payload_unit = 4, .payload_least = (least), .payload_most = DST_MAX_HELLO
 
 static const struct rule request_rules[DST_TYPE_END] = {
-	[DST_HELLO] = {ATTRIBUTES(4)},
-	[DST_READ] = {RANGE_OF(DST_MAX_PAYLOAD)},
-	[DST_WRITE] = {RANGE_OF(DST_MAX_PAYLOAD), .flags = DST_F_FUA, .payload_is_length = true,
-		       .payload_least = 1, .payload_most = DST_MAX_PAYLOAD},
-	[DST_FLUSH] = {NOTHING},
-	[DST_DISCARD] = {RANGE_OF(DST_MAX_RANGE), .flags = DST_F_FUA},
-	[DST_WRITE_ZEROES] = {RANGE_OF(DST_MAX_RANGE), .flags = DST_F_FUA | DST_F_NO_HOLE},
-	[DST_EXTENTS] = {RANGE_OF(DST_MAX_RANGE)},
-	[DST_COPY] = {RANGE_OF(DST_MAX_RANGE), FIXED_PAYLOAD(DST_COPY_SIZE)},
-	[DST_HASH] = {RANGE_OF(DST_MAX_RANGE), FIXED_PAYLOAD(DST_HASH_SEED_SIZE)},
-	[DST_PING] = {NOTHING},
-	[DST_CLOSE] = {NOTHING},
+	[DST_HELLO] = {NO_TRANSACTION, ATTRIBUTES(4)},
+	[DST_READ] = {TRANSACTION, RANGE_OF(DST_MAX_PAYLOAD)},
+	[DST_WRITE] = {TRANSACTION, RANGE_OF(DST_MAX_PAYLOAD), .flags = DST_F_FUA,
+		       .payload_is_length = true, .payload_least = 1,
+		       .payload_most = DST_MAX_PAYLOAD},
+	[DST_FLUSH] = {TRANSACTION, PLAIN},
+	[DST_DISCARD] = {TRANSACTION, RANGE_OF(DST_MAX_RANGE), .flags = DST_F_FUA},
+	[DST_WRITE_ZEROES] = {TRANSACTION, RANGE_OF(DST_MAX_RANGE),
+			      .flags = DST_F_FUA | DST_F_NO_HOLE},
+	[DST_EXTENTS] = {TRANSACTION, RANGE_OF(DST_MAX_RANGE)},
+	[DST_COPY] = {TRANSACTION, RANGE_OF(DST_MAX_RANGE), FIXED_PAYLOAD(DST_COPY_SIZE)},
+	[DST_HASH] = {TRANSACTION, RANGE_OF(DST_MAX_RANGE), FIXED_PAYLOAD(DST_HASH_SEED_SIZE)},
+	[DST_PING] = {NO_TRANSACTION, PLAIN},
+	[DST_CLOSE] = {NO_TRANSACTION, PLAIN},
 };
 
 static const struct rule reply_rules[DST_TYPE_END] = {
-	[DST_HELLO] = {ATTRIBUTES(0)},
-	[DST_READ] = {NOTHING, .payload_least = 1, .payload_most = DST_MAX_PAYLOAD},
-	[DST_WRITE] = {NOTHING},
-	[DST_FLUSH] = {NOTHING},
-	[DST_DISCARD] = {NOTHING},
-	[DST_WRITE_ZEROES] = {NOTHING},
-	[DST_EXTENTS] = {.allowed = true, .length_least = 1, .length_most = DST_MAX_RANGE,
+	[DST_HELLO] = {NO_TRANSACTION, ATTRIBUTES(0)},
+	[DST_READ] = {TRANSACTION, PLAIN, .payload_least = 1, .payload_most = DST_MAX_PAYLOAD},
+	[DST_WRITE] = {TRANSACTION, PLAIN},
+	[DST_FLUSH] = {TRANSACTION, PLAIN},
+	[DST_DISCARD] = {TRANSACTION, PLAIN},
+	[DST_WRITE_ZEROES] = {TRANSACTION, PLAIN},
+	[DST_EXTENTS] = {TRANSACTION, .length_least = 1, .length_most = DST_MAX_RANGE,
 			 .payload_unit = DST_EXTENT_SIZE, .payload_least = DST_EXTENT_SIZE,
 			 .payload_most = DST_MAX_EXTENTS * DST_EXTENT_SIZE},
-	[DST_COPY] = {NOTHING, .length_least = 1, .length_most = DST_MAX_RANGE},
-	[DST_HASH] = {NOTHING, FIXED_PAYLOAD(DST_HASH_SIZE)},
-	[DST_PING] = {NOTHING},
-	[DST_NOTICE] = {ATTRIBUTES(4), .notice = true},
-	[DST_CLOSE] = {NOTHING},
+	[DST_COPY] = {TRANSACTION, PLAIN, .length_least = 1, .length_most = DST_MAX_RANGE},
+	[DST_HASH] = {TRANSACTION, PLAIN, FIXED_PAYLOAD(DST_HASH_SIZE)},
+	[DST_PING] = {NO_TRANSACTION, PLAIN},
+	[DST_NOTICE] = {NOTICE, ATTRIBUTES(4)},
+	[DST_CLOSE] = {NO_TRANSACTION, PLAIN},
 };
 
-/* A failed reply of any type but HELLO. */
-static const struct rule failed_rule = {NOTHING};
+/* A failed reply of any type but HELLO: it carries nothing. */
+static const struct rule failed_transaction = {TRANSACTION, PLAIN};
+static const struct rule failed_other = {NO_TRANSACTION, PLAIN};
 
 static const char *const type_names[DST_TYPE_END] = {
 	[DST_HELLO] = "HELLO",
@@ -188,7 +194,7 @@ static bool rule_ok(const struct rule *rule, const struct wire_header *h)
 		return false;
 	if (rule->payload_is_length && h->payload != length)
 		return false;
-	return rule->notice ? h->id == 0 : h->id != 0;
+	return h->id >= rule->id_least && h->id <= rule->id_most;
 }
 
 /* The type's row; NULL: this type does not come from there, or not with this status. */
@@ -199,9 +205,11 @@ static const struct rule *find_rule(const struct wire_header *h, enum wire_direc
 
 	if (!rule->allowed)
 		return NULL;
-	if (direction == WIRE_REPLY && h->status != DST_OK && h->type != DST_HELLO)
-		return rule->notice ? NULL : &failed_rule;
-	return rule;
+	if (direction == WIRE_REQUEST || h->status == DST_OK || h->type == DST_HELLO)
+		return rule;
+	if (h->type == DST_NOTICE)
+		return NULL;
+	return rule->id_most > 1 ? &failed_transaction : &failed_other;
 }
 
 enum wire_error wire_decode(struct wire_header *header, const uint8_t in[DST_HEADER_SIZE],

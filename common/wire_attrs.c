@@ -75,7 +75,7 @@ static void at_most(uint32_t *value, uint32_t most)
 
 static const char *check_limits(struct wire_attrs *attrs)
 {
-	if (attrs->max_payload < DST_MAX_PAYLOAD || attrs->max_range < DST_MAX_PAYLOAD ||
+	if (attrs->max_payload < DST_MAX_PAYLOAD || attrs->max_range < DST_MAX_RANGE ||
 	    attrs->depth < DST_MIN_DEPTH)
 		return "the limits are below the least that a server must offer";
 	at_most(&attrs->max_payload, DST_MAX_PAYLOAD);

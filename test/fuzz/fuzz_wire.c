@@ -52,6 +52,7 @@ static void check_header(const struct wire_header *h, enum wire_direction direct
 		return;
 	must(h->type && h->type < DST_TYPE_END);
 	must((h->id == 0) == notice);
+	must((h->type != DST_HELLO && h->type != DST_PING && h->type != DST_CLOSE) || h->id == 1);
 	must(h->range.length <= DST_MAX_RANGE);
 	must(h->range.offset <= UINT64_MAX - h->range.length);
 	if (direction == WIRE_REQUEST) {
@@ -174,7 +175,7 @@ static size_t make_header(uint8_t *out, uint64_t *state)
 		.type = (uint8_t)(next_random(state) % (DST_TYPE_END + 1)),
 		.flags = (uint8_t)(next_random(state) & DST_F_KNOWN),
 		.status = (uint16_t)(next_random(state) % 4),
-		.id = next_random(state) >> next_random(state) % 64,
+		.id = next_random(state) % 4 ? next_random(state) >> next_random(state) % 64 : 1,
 		.range = {.offset = next_random(state) >> next_random(state) % 64,
 			  .length = (uint32_t)next_random(state) >> next_random(state) % 32},
 		.payload = next_random(state) % 4 ? 0 : 4096,
@@ -202,7 +203,8 @@ static size_t make_attrs(uint8_t *out, uint64_t *state)
 	attrs.size = next_random(state) >> 1;
 	attrs.block_min = 1u << next_random(state) % 20;
 	attrs.block_preferred = DST_MAX_PAYLOAD;
-	attrs.max_payload = attrs.max_range = DST_MAX_PAYLOAD;
+	attrs.max_payload = DST_MAX_PAYLOAD;
+	attrs.max_range = DST_MAX_RANGE;
 	attrs.depth = 1 + (uint32_t)next_random(state) % DST_MAX_DEPTH;
 	return wire_attrs_encode(out, &attrs);
 }

@@ -77,6 +77,14 @@ static const struct {
 	},
 };
 
+static const uint64_t ids[DST_TYPE_END] = {
+	[DST_READ ... DST_HASH] = 7,
+	[DST_HELLO] = 1,
+	[DST_PING] = 1,
+	[DST_NOTICE] = 0,
+	[DST_CLOSE] = 1,
+};
+
 /* A good message of the type in that direction, to be spoilt in one place. */
 static struct raw good(enum wire_direction direction, uint8_t type)
 {
@@ -87,7 +95,7 @@ static struct raw good(enum wire_direction direction, uint8_t type)
 		.type = type,
 		.flags = request ? 0 : DST_F_REPLY,
 		.status = request, /* the lag: 1; DST_OK */
-		.id = type == DST_NOTICE ? 0 : 7,
+		.id = ids[type],
 		.offset = request && sizes[direction][type].length ? 8192 : 0,
 		.length = sizes[direction][type].length,
 		.payload = sizes[direction][type].payload,
@@ -185,7 +193,7 @@ static const struct row {
 	{23, REQ, DST_READ, STATUS, 8, BAD},
 	{24, REQ, DST_READ, STATUS, 65535, BAD},
 	{25, REQ, DST_HELLO, STATUS, 0, BAD},
-	{26, REQ, DST_PING, STATUS, 8, BAD},
+	{26, REQ, DST_PING, STATUS, 2, BAD},
 
 	/* Ids. */
 	{30, REQ, DST_READ, ID, 0, BAD},
@@ -198,6 +206,12 @@ static const struct row {
 	{37, REP, DST_NOTICE, ID, 0, OK},
 	{38, REP, DST_NOTICE, ID, 1, BAD},
 	{39, REP, DST_CLOSE, ID, 0, BAD},
+	{40, REQ, DST_HELLO, ID, 2, BAD}, /* no transactions: always 1 */
+	{41, REQ, DST_PING, ID, 2, BAD},
+	{42, REQ, DST_CLOSE, ID, 2, BAD},
+	{43, REP, DST_HELLO, ID, 2, BAD},
+	{44, REP, DST_PING, ID, 2, BAD},
+	{45, REP, DST_CLOSE, ID, 2, BAD},
 
 	/* Ranges: the last byte may be the last of 2^64 - 1. */
 	{50, REQ, DST_READ, OFFSET, 0, OK},
@@ -404,6 +418,11 @@ static void an_error_reply_carries_nothing(void **state)
 			continue;
 		spoil(&raw, FAILED, DST_EIO);
 		assert_int_equal(decode(&raw, REP), OK);
+		raw.id = 0;
+		assert_int_equal(decode(&raw, REP), BAD);
+		raw.id = 2;
+		assert_int_equal(decode(&raw, REP), ids[type] == 1 ? BAD : OK);
+		raw.id = 1;
 		raw.payload = 16;
 		assert_int_equal(decode(&raw, REP), BAD);
 		raw.payload = 0;

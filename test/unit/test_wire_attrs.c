@@ -123,10 +123,9 @@ static void each_attribute_alone_comes_back(void **state)
 
 static void an_empty_list_is_a_list(void **state)
 {
-	struct wire_attrs attrs;
+	struct wire_attrs attrs = {.has = 0};
 	struct list list = {0};
 
-	attrs.has = 0;
 	assert_int_equal(wire_attrs_encode(list.bytes, &attrs), 0);
 	assert_accepted(&list, &attrs);
 	assert_int_equal(attrs.has, 0);
@@ -269,9 +268,9 @@ static const struct {
 	{36, DST_ATTR_BLOCKS, 2, {512, 511}, "preferred block"},
 	{37, DST_ATTR_BLOCKS, 2, {512, DST_MAX_RANGE}, NULL},
 	{38, DST_ATTR_BLOCKS, 2, {512, DST_MAX_RANGE + 1}, "preferred block"},
-	{40, DST_ATTR_LIMITS, 3, {DST_MAX_PAYLOAD, DST_MAX_PAYLOAD, 1}, NULL},
+	{40, DST_ATTR_LIMITS, 3, {DST_MAX_PAYLOAD, DST_MAX_RANGE, 1}, NULL},
 	{41, DST_ATTR_LIMITS, 3, {DST_MAX_PAYLOAD - 1, DST_MAX_RANGE, 1}, "limits"},
-	{42, DST_ATTR_LIMITS, 3, {DST_MAX_PAYLOAD, DST_MAX_PAYLOAD - 1, 1}, "limits"},
+	{42, DST_ATTR_LIMITS, 3, {DST_MAX_PAYLOAD, DST_MAX_RANGE - 1, 1}, "limits"},
 	{43, DST_ATTR_LIMITS, 3, {DST_MAX_PAYLOAD, DST_MAX_RANGE, 0}, "limits"},
 	{44, DST_ATTR_LIMITS, 2, {DST_MAX_PAYLOAD, DST_MAX_RANGE}, "length is wrong"},
 	{50, DST_ATTR_FEATURES, 1, {UINT32_MAX}, NULL},
