@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 180
+# dstd keeps to the protocol with clients that do and clients that don't, with one worker and three.
+. "$SRC/test/lib.sh"
+
+export STATE_DIRECTORY=$T/state
+truncate -s 1M rw denied
+head -c 1M /dev/urandom >ro
+truncate -s 1G big
+{
+	printf '[export %s]\npath = %s\n' rw "$T/rw" big "$T/big"
+	printf '[export ro]\npath = %s\nread_only = yes\n' "$T/ro"
+	printf '[export denied]\npath = %s\ndeny = 0.0.0.0/0\n' "$T/denied"
+} >dstd.conf
+
+# All have gone, so no lane may be left once their I/O is over.
+nobody_left() {
+	! "$DSTCTL" --socket "$XDG_RUNTIME_DIR/control" status --json | grep -q '"inflight"'
+}
+
+for workers in 1 3; do
+	start_dstd -c "$T/dstd.conf" --workers $workers --control "$XDG_RUNTIME_DIR/control"
+	"$TOOLS/rawclient" "$PORT"
+	expect_match 'refused 127\.0\.0\.1:[0-9]*: no export is named "nosuch"' cat "$DSTD_LOG"
+	wait_until 15 nobody_left || fail "lanes are left"
+	stop_dstd
+done
