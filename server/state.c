@@ -3,8 +3,9 @@
  * state.c - see state.h
  *
  * The file is lines of "KEY ID NAME", KEY and ID as 32 hex digits. KEY is the digest of what has the
- * ID ("server", or an export's name and path); NAME is there for people only. Lines that don't
- * parse are dropped at the next write.
+ * ID ("server", or an export's name and path); NAME is there for people only. The newest come first;
+ * beyond STATE_MAX_ENTRIES the oldest are forgotten. Lines that don't parse are dropped at the
+ * next write.
  */
 #include "server/state.h"
 
@@ -27,7 +28,7 @@
 #define STATE_TEMP "state.new"
 #define STATE_LOCK "lock"
 #define STATE_LINE (2 * 33 + DST_MAX_NAME + 2) /* bytes with newline and final zero */
-#define STATE_MAX_ENTRIES 65536u /* what a file may hold; more is not ours */
+#define STATE_MAX_ENTRIES 4096u
 
 struct entry {
 	struct entry *next;
@@ -37,7 +38,7 @@ struct entry {
 
 struct state {
 	int folder; /* descriptor; -1: nothing is kept */
-	struct entry *entries;
+	struct entry *entries; /* newest first */
 };
 
 static void hex_print(char text[2 * DST_ID_SIZE + 1], const uint8_t id[DST_ID_SIZE])
@@ -85,15 +86,19 @@ static bool folder_path(char *path, size_t size)
 	return n > 0 && (size_t)n < size;
 }
 
-static struct entry *entry_new(struct state *state, const uint8_t key[DST_ID_SIZE])
+/* Puts a new entry where link points. NULL: out of memory. */
+static struct entry *entry_new(struct entry **link, const uint8_t key[DST_ID_SIZE],
+			       const uint8_t id[DST_ID_SIZE], const char *name)
 {
 	struct entry *entry = calloc(1, sizeof(*entry));
 
 	if (!entry)
 		return NULL;
 	memcpy(entry->key, key, DST_ID_SIZE);
-	entry->next = state->entries;
-	state->entries = entry;
+	memcpy(entry->id, id, DST_ID_SIZE);
+	snprintf(entry->name, sizeof(entry->name), "%.*s", (int)DST_MAX_NAME, name);
+	entry->next = *link;
+	*link = entry;
 	return entry;
 }
 
@@ -109,8 +114,8 @@ static struct entry *entry_find(struct state *state, const uint8_t key[DST_ID_SI
 static int file_read(struct state *state)
 {
 	int fd = openat(state->folder, STATE_FILE, O_RDONLY | O_CLOEXEC);
+	struct entry **tail = &state->entries;
 	char line[STATE_LINE];
-	unsigned count = 0;
 	FILE *file;
 
 	if (fd < 0)
@@ -120,19 +125,18 @@ static int file_read(struct state *state)
 		close(fd);
 		return ENOMEM;
 	}
-	while (fgets(line, sizeof(line), file) && count++ < STATE_MAX_ENTRIES) {
+	while (*tail)
+		tail = &(*tail)->next;
+	for (unsigned n = 0; n < STATE_MAX_ENTRIES && fgets(line, sizeof(line), file); n++) {
 		uint8_t key[DST_ID_SIZE], id[DST_ID_SIZE];
-		struct entry *entry;
 
 		if (strlen(line) < 67 || line[32] != ' ' || line[65] != ' ' ||
 		    !hex_parse(key, line) || !hex_parse(id, line + 33) || entry_find(state, key))
 			continue;
-		entry = entry_new(state, key);
-		if (!entry)
+		line[strcspn(line, "\n")] = '\0';
+		if (!entry_new(tail, key, id, line + 66))
 			break;
-		memcpy(entry->id, id, DST_ID_SIZE);
-		snprintf(entry->name, sizeof(entry->name), "%.*s", (int)strcspn(line + 66, "\n"),
-			 line + 66);
+		tail = &(*tail)->next;
 	}
 	fclose(file);
 	return 0;
@@ -140,7 +144,9 @@ static int file_read(struct state *state)
 
 static int entries_print(const struct state *state, FILE *file)
 {
-	for (const struct entry *e = state->entries; e; e = e->next) {
+	unsigned n = 0;
+
+	for (const struct entry *e = state->entries; e && n++ < STATE_MAX_ENTRIES; e = e->next) {
 		char key[2 * DST_ID_SIZE + 1], id[2 * DST_ID_SIZE + 1];
 
 		hex_print(key, e->key);
@@ -196,15 +202,10 @@ static void state_id(struct state *state, const uint8_t key[DST_ID_SIZE], const 
 		memcpy(id, entry->id, DST_ID_SIZE);
 	} else {
 		random_bytes(id, DST_ID_SIZE);
-		entry = entry_new(state, key);
-		if (entry) {
-			memcpy(entry->id, id, DST_ID_SIZE);
-			snprintf(entry->name, sizeof(entry->name), "%s", name);
-			if (state->folder >= 0 && !error)
-				error = file_write(state);
-		} else {
+		if (!entry_new(&state->entries, key, id, name))
 			error = ENOMEM;
-		}
+		else if (state->folder >= 0 && !error)
+			error = file_write(state);
 		if (error)
 			log_warn("the id of %s can't be kept, another start will have another: %s",
 				 name, strerror(error));
