@@ -81,16 +81,18 @@ def in_child():
 
 
 class Daemon:
-    """A server or file system that runs in the foreground until stop()."""
+    """A server or file system that runs in the foreground until stop(); what it remembers across
+    starts goes to the folder `state`, not to the user's."""
 
-    def __init__(self, argv, log, pidfile):
+    def __init__(self, argv, log, pidfile, state):
         self.name = os.path.basename(argv[0])
         self.log = log
         with open(log, "ab") as output:
             try:
                 self.process = subprocess.Popen(
                     argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                    start_new_session=True, preexec_fn=in_child)
+                    start_new_session=True, preexec_fn=in_child,
+                    env=dict(os.environ, STATE_DIRECTORY=state))
             except FileNotFoundError as error:
                 raise BenchError(f"{argv[0]}: not found") from error
         try:
@@ -160,7 +162,8 @@ class Rig:
         """Starts a daemon and waits until it has written its pid file."""
         pidfile = self.path(f"pid{len(self.daemons)}")
         log = self.path(f"{os.path.basename(argv[0])}.log")
-        self.daemons.append(Daemon([argv[0], pidfile_option, pidfile] + argv[1:], log, pidfile))
+        self.daemons.append(Daemon([argv[0], pidfile_option, pidfile] + argv[1:], log, pidfile,
+                                   self.folder))
 
     def serve(self, image, size):
         """Says which file is the disk image, and waits until it has its size."""
