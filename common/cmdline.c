@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define OPTIONS_MAX 64 /* rows of all tables of a program */
+#define HELP_WIDTH 96
 #define HELP_COLUMN 30 /* where the text starts */
 #define FIRST_VALUE 256 /* getopt's codes of long options: above all letters */
 
@@ -216,22 +217,44 @@ const struct conf_entry *cmdline_find(const struct cmdline *cmdline, const char 
 	return found;
 }
 
+/* Text in the right column, from `used` of the line on; breaks at blanks. */
+static void print_wrapped(const char *text, unsigned used)
+{
+	while (*text) {
+		unsigned size = (unsigned)strcspn(text, " ");
+
+		if (used > HELP_COLUMN && used + 1 + size > HELP_WIDTH) {
+			putchar('\n');
+			used = 0;
+		}
+		if (used > HELP_COLUMN)
+			putchar(' ');
+		else
+			printf("%*s", (int)(HELP_COLUMN - used), "");
+		used = used > HELP_COLUMN ? used + 1 + size : HELP_COLUMN + size;
+		printf("%.*s", (int)size, text);
+		text += size;
+		text += strspn(text, " ");
+	}
+	putchar('\n');
+}
+
 static void print_option(const struct conf_key *key)
 {
-	char name[CONF_KEY_MAX + 1], left[128];
-	int n;
+	char name[CONF_KEY_MAX + 1], text[1024];
+	int used;
 
 	option_name(name, key);
-	n = snprintf(left, sizeof(left), "  %c%c%s --%s%s%s", key->letter ? '-' : ' ',
-		     key->letter ? key->letter : ' ', key->letter ? "," : " ", name,
-		     key->value ? "=" : "", key->value ? key->value : "");
-	printf("%-*s", HELP_COLUMN, left);
-	if (n >= HELP_COLUMN)
-		printf("\n%*s", HELP_COLUMN, "");
-	printf("%s", key->help);
-	if (key->standard)
-		printf(" (default: %s)", key->standard);
-	putchar('\n');
+	used = printf("  %c%c%s --%s%s%s", key->letter ? '-' : ' ', key->letter ? key->letter : ' ',
+		      key->letter ? "," : " ", name, key->value ? "=" : "",
+		      key->value ? key->value : "");
+	if (used >= HELP_COLUMN) {
+		putchar('\n');
+		used = 0;
+	}
+	snprintf(text, sizeof(text), "%s%s%s%s", key->help, key->standard ? " (default: " : "",
+		 key->standard ? key->standard : "", key->standard ? ")" : "");
+	print_wrapped(text, (unsigned)used);
 }
 
 void cmdline_help(const struct cmdline_spec *spec)

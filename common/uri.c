@@ -134,11 +134,6 @@ static int parse_bracketed(char *host, const char *text, size_t size, const stru
 
 static int parse_name(char *host, const char *text, size_t size, const struct reason *reason)
 {
-	if (memchr(text, ':', size))
-		return text_refuse(reason,
-				   "%.*s has several colons; write an IPv6 address in brackets, "
-				   "like [2001:db8::1]",
-				   (int)(size < 80 ? size : 80), text);
 	if (size > URI_HOST_MAX)
 		return text_refuse(reason, "the host is too long; at most %d bytes fit",
 				   URI_HOST_MAX);
@@ -179,7 +174,12 @@ int uri_parse_host(char host[URI_HOST_MAX + 1], uint32_t *port, const char *text
 		if (!error && stop < end && *stop != ':')
 			return text_refuse(&reason, "only :PORT may follow ']'");
 	} else {
-		stop = memrchr(text, ':', size);
+		stop = memchr(text, ':', size);
+		if (stop && memrchr(text, ':', size) != stop)
+			return text_refuse(&reason,
+					   "%.*s has several colons; write an IPv6 address in "
+					   "brackets, like [2001:db8::1]",
+					   (int)(size < 80 ? size : 80), text);
 		if (!stop)
 			stop = end;
 		error = parse_name(host, text, (size_t)(stop - text), &reason);

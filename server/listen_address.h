@@ -3,7 +3,7 @@
  * listen_address.h - where to listen, as text:
  *
  *   HOST, HOST:PORT            TCP; an IPv6 address stands in brackets: [::1]:10878
- *   *, *:PORT, :PORT           TCP, all addresses of this machine
+ *   *, *:PORT, :PORT           TCP, all addresses of this machine; PORT 0 is any free one
  *   unix:/PATH                 a unix socket
  *   vsock:CID, vsock:CID:PORT  vsock; "*" as CID: whatever this machine's is
  */

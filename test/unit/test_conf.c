@@ -545,6 +545,53 @@ static void the_tables_are_sound(void **state)
 			}
 }
 
+/* Is there a line "[#]KEY = TEXT" in the example's section? TEXT is "" for "no default". */
+static bool example_has(const char *text, const char *section, const char *key, const char *value)
+{
+	char head[64], line[128];
+	const char *from, *end, *at;
+
+	snprintf(head, sizeof(head), "\n[%s", section);
+	from = strstr(text, head);
+	assert_non_null(from);
+	end = strstr(from + 1, "\n[");
+	snprintf(line, sizeof(line), "\n#%s =%s%s\n", key, *value ? " " : "", value);
+	at = strstr(from, line);
+	return at && (!end || at < end);
+}
+
+/* Of [dstfs], its own keys; those of all volumes stand in [volume]. */
+static void the_example_shows_every_key_with_its_default(void **state)
+{
+	static const struct {
+		const char *section;
+		const struct conf_key *keys;
+	} tables[] = {{"server", conf_server_keys},
+		      {"export", conf_export_keys},
+		      {"dstfs", conf_mount_keys},
+		      {"volume", conf_volume_keys},
+		      {"volume", conf_node_keys}};
+	const char *folder_of_source = getenv("SRC");
+	char path[PATH_MAX], text[20000];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/dstfs.conf.example",
+		 folder_of_source ? folder_of_source : ".");
+	file = fopen(path, "r");
+	assert_non_null(file);
+	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+	fclose(file);
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+		for (const struct conf_key *key = tables[i].keys; key->name; key++) {
+			if (!strcmp(key->name, "path") || !strcmp(key->name, "node"))
+				continue; /* must be given, and are */
+			if (!example_has(text, tables[i].section, key->name,
+					 key->standard ? key->standard : ""))
+				fail_msg("[%s] lacks #%s = %s", tables[i].section, key->name,
+					 key->standard ? key->standard : "");
+		}
+}
+
 /* Whatever the bytes: no crash, one clean line as reason, and what is read obeys the limits. */
 static void random_files_are_read_or_refused(void **state)
 {
@@ -640,6 +687,7 @@ int main(void)
 		cmocka_unit_test(words_and_numbers_are_exact),
 		cmocka_unit_test(relative_paths_start_at_the_file),
 		cmocka_unit_test(the_tables_are_sound),
+		cmocka_unit_test(the_example_shows_every_key_with_its_default),
 		cmocka_unit_test(random_files_are_read_or_refused),
 	};
 
