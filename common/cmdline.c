@@ -35,7 +35,6 @@ static void make_set(struct option_set *set, const struct conf_key *const *table
 {
 	char *letter = set->letters;
 
-	memset(set, 0, sizeof(*set));
 	*letter++ = ':'; /* a missing value is told apart from an unknown option */
 	for (; *tables; tables++)
 		for (const struct conf_key *key = *tables; key->name && set->count < OPTIONS_MAX;
@@ -70,18 +69,14 @@ static const struct conf_key *find_letter(const struct option_set *set, int code
 static int add(struct cmdline *cmdline, const struct conf_key *key, const char *prefix,
 	       const char *text, const struct reason *reason)
 {
-	char name[CONF_KEY_MAX + 8], cause[CONF_REASON_MAX];
+	char name[CONF_KEY_MAX + 8], dashed[CONF_KEY_MAX + 1], cause[CONF_REASON_MAX];
 	const struct conf_value value = {.text = text ? text : "yes",
 					 .key = key,
 					 .reason = &(struct reason){cause, sizeof(cause)}};
 	struct conf_entry *entry;
-	size_t size = strlen(prefix);
 
-	memcpy(name, prefix, size);
-	if (*prefix == '-' && prefix[1] == '-')
-		option_name(name + size, key);
-	else
-		snprintf(name + size, sizeof(name) - size, "%s", key->name);
+	option_name(dashed, key);
+	snprintf(name, sizeof(name), "%s%s", prefix, strcmp(prefix, "--") ? key->name : dashed);
 	if (!text && key->value)
 		return text_refuse(reason, "%s: the value is missing; write %s=%s", name, name,
 				   key->value);
@@ -172,7 +167,7 @@ int cmdline_parse(struct cmdline *cmdline, const struct cmdline_spec *spec, int 
 		  const struct reason *reason)
 {
 	const struct conf_key *key;
-	struct option_set set;
+	struct option_set set = {.count = 0};
 	int code, error = 0;
 
 	*cmdline = (struct cmdline){.operand_count = 0};

@@ -313,7 +313,7 @@ static void feed_piece(struct parser *p, char *line, size_t size)
 
 	used = (size_t)(first ? sprintf(line, "%s = |", p->key) : sprintf(line, " |"));
 	most = size - used - sizeof("|\n");
-	while (p->left[n] && n < most &&
+	while (n < most && p->left[n] &&
 	       !(n && p->left[n] == ';' && isblank((unsigned char)p->left[n - 1])))
 		n++;
 	memcpy(line + used, p->left, n);

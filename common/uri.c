@@ -64,12 +64,15 @@ static int decode(char *out, size_t capacity, const char *text, size_t size, con
 		char c = text[i];
 
 		if (c == '%') {
-			if (size - i < 3 || hex(text[i + 1]) < 0 || hex(text[i + 2]) < 0)
+			int high = size - i < 3 ? -1 : hex(text[i + 1]);
+			int low = size - i < 3 ? -1 : hex(text[i + 2]);
+
+			if (high < 0 || low < 0)
 				return text_refuse(reason,
 						   "'%%' in the %s is no escape; write %%25 for "
 						   "'%%' itself",
 						   what);
-			c = (char)(hex(text[i + 1]) << 4 | hex(text[i + 2]));
+			c = (char)(high << 4 | low);
 			i += 2;
 		} else if (strchr("?#", c)) {
 			return text_refuse(reason, "'%c' in the %s; write it as %%%02X", c, what,

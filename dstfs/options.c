@@ -393,10 +393,11 @@ enum options_outcome options_parse(struct dstfs_options *options, int argc, char
 	memset(options, 0, sizeof(*options));
 	own.arg = options;
 	options->given = calloc(1, sizeof(*options->given));
-	if (!options->given)
-		error = text_refuse(&reason, "out of memory");
-	else
-		error = cmdline_parse(options->given, &own, argc, argv, &reason);
+	if (!options->given) {
+		cmdline_complain("dstfs", "out of memory");
+		return OPTIONS_ERROR;
+	}
+	error = cmdline_parse(options->given, &own, argc, argv, &reason);
 	if (!error && cmdline_find(options->given, "help"))
 		cmdline_help(&own);
 	else if (!error && cmdline_find(options->given, "version"))

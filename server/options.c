@@ -361,10 +361,11 @@ enum options_outcome options_parse(struct dstd_options *options, int argc, char 
 
 	memset(options, 0, sizeof(*options));
 	options->given = calloc(1, sizeof(*options->given));
-	if (!options->given)
-		error = out_of_memory(&reason);
-	else
-		error = cmdline_parse(options->given, &spec, argc, argv, &reason);
+	if (!options->given) {
+		cmdline_complain("dstd", "out of memory");
+		return OPTIONS_ERROR;
+	}
+	error = cmdline_parse(options->given, &spec, argc, argv, &reason);
 	if (!error && cmdline_find(options->given, "help"))
 		cmdline_help(&spec);
 	else if (!error && cmdline_find(options->given, "version"))
