@@ -237,6 +237,9 @@ static void bad_syntax_is_refused_with_its_line(void **state)
 	check_refused("[server]\nworkers = \xff\n", 2, "byte 0xff");
 	check_refused("[server]\nworkers = \xc0\x80\n", 2, "byte 0xc0");
 	check_refused("[server]\nworkers = \xed\xa0\x80\n", 2, "byte 0xed");
+	check_refused("[server]\nworkers = \xe0\x83\xbf\n", 2, "byte 0xe0");
+	check_refused("[server]\nworkers = \xf0\x8f\xbf\xbf\n", 2, "byte 0xf0");
+	check_refused("[server]\nworkers = \xf4\x90\x80\x80\n", 2, "byte 0xf4");
 	check_refused("[server]\r\rworkers = 1\n", 1, "byte 0x0d");
 	check_refused("# \x1b[31m\n", 1, "byte 0x1b");
 	check_refused("[server]\nworkers = 1\n\xef\xbb\xbf[export a]\n", 3, "neither");
@@ -361,6 +364,9 @@ static void bad_includes_are_refused_with_the_including_line(void **state)
 	write_text("other", "include = main\n");
 	assert_null(load("include = other\n"));
 	assert_non_null(strstr(reason_text, "other:1: "));
+	write_text("other", "x = 1\n");
+	assert_null(load("[t]\ninclude = other\n"));
+	assert_non_null(strstr(reason_text, "other:1: x stands before any section"));
 	write_text("other", "[s]\nx\n");
 	assert_null(load("[t]\n\ninclude = other\n"));
 	assert_non_null(strstr(reason_text, "other:2: "));
