@@ -22,13 +22,13 @@ enum cache_mode {
 struct volume_options {
 	enum cache_mode cache;
 	bool read_only;
-	bool shared;           /* other clients write to the same export */
-	bool checksum;         /* digests on the wire */
-	uint64_t timeout;      /* nanoseconds without an answer until a try has failed */
-	unsigned resends;      /* tries after the first; OPTIONS_FOREVER: no end */
-	uint64_t reconnect;    /* nanoseconds between attempts to connect, before back-off */
-	uint64_t ping;         /* nanoseconds of silence until a ping is sent */
-	uint64_t wait;         /* nanoseconds that an open waits for an absent node */
+	bool shared; /* other clients write to the same export */
+	bool checksum; /* digests on the wire */
+	uint64_t timeout; /* nanoseconds without an answer until a try has failed */
+	unsigned resends; /* tries after the first; OPTIONS_FOREVER: no end */
+	uint64_t reconnect; /* nanoseconds between attempts to connect, before back-off */
+	uint64_t ping; /* nanoseconds of silence until a ping is sent */
+	uint64_t wait; /* nanoseconds that an open waits for an absent node */
 	unsigned max_inflight; /* requests, per volume */
 };
 
@@ -47,18 +47,18 @@ struct volume_config {
 };
 
 struct dstfs_options {
-	char *mountpoint;   /* absolute */
-	char *source;       /* as given, or the config file's path: the default of fsname */
-	char *config_file;  /* absolute; NULL: a single node URI was given */
+	char *mountpoint; /* absolute */
+	char *source; /* as given, or the config file's path: the default of fsname */
+	char *config_file; /* absolute; NULL: a single node URI was given */
 	char *fsname;
-	char *pidfile;      /* absolute, NULL: none */
-	char *control;      /* control socket's path, NULL: the conventional one */
+	char *pidfile; /* absolute, NULL: none */
+	char *control; /* control socket's path, NULL: the conventional one */
 	bool foreground, debug, verbose;
 	bool allow_other;
 	bool auto_unmount;
 	uid_t uid;
 	gid_t gid;
-	mode_t mode;        /* 0: 0600, or 0400 where read-only */
+	mode_t mode; /* 0: 0600, or 0400 where read-only */
 	uint64_t stop_timeout; /* nanoseconds for the last flush */
 	unsigned workers;
 	char *fuse_options; /* comma-separated mount options that go to the kernel or fusermount3
@@ -68,8 +68,8 @@ struct dstfs_options {
 };
 
 enum options_outcome {
-	OPTIONS_RUN,   /* go on */
-	OPTIONS_DONE,  /* --help or --version was printed: exit 0 */
+	OPTIONS_RUN, /* go on */
+	OPTIONS_DONE, /* --help or --version was printed: exit 0 */
 	OPTIONS_ERROR, /* one line went to stderr: exit 2 */
 };
 
@@ -79,8 +79,8 @@ enum options_outcome options_parse(struct dstfs_options *options, int argc, char
  * Parses the config file again (SIGHUP). 0: *volumes is the new list, the caller's; else the cause,
  * with file:line, in reason.
  */
-int options_reload(const struct dstfs_options *options, struct volume_config **volumes, char *reason,
-		   size_t reason_size);
+int options_reload(const struct dstfs_options *options, struct volume_config **volumes,
+		   char *reason, size_t reason_size);
 void options_free_volumes(struct volume_config **volumes);
 void options_free(struct dstfs_options *options);
 

@@ -20,20 +20,20 @@ enum listen_kind { LISTEN_TCP, LISTEN_UNIX, LISTEN_VSOCK };
 struct listen_config {
 	struct listen_config *next;
 	enum listen_kind kind;
-	char *host;    /* TCP: name or address; NULL: all addresses, IPv6 and IPv4 */
+	char *host; /* TCP: name or address; NULL: all addresses, IPv6 and IPv4 */
 	uint16_t port; /* TCP */
-	char *path;    /* unix */
+	char *path; /* unix */
 	uint32_t vsock_cid, vsock_port;
-	char *text;    /* as given, for messages */
+	char *text; /* as given, for messages */
 };
 
 struct export_config {
 	struct export_config *next;
-	char *name;          /* 1..DST_MAX_NAME bytes, no control characters, no '/' */
-	char *path;          /* absolute */
+	char *name; /* 1..DST_MAX_NAME bytes, no control characters, no '/' */
+	char *path; /* absolute */
 	uint64_t size_limit; /* bytes; 0: all of it */
 	bool read_only;
-	unsigned threads;    /* for what may block; 0: default */
+	unsigned threads; /* for what may block; 0: default */
 	struct acl_rule *rules; /* in order; NULL: the default rules */
 };
 
