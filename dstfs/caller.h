@@ -7,9 +7,10 @@
 #include <sys/types.h>
 
 /*
- * Is the thread about to be killed, or gone? FUSE_INTERRUPT doesn't tell a fatal signal from one that
- * the program handles; /proc does: the kernel turns every fatal signal into a pending SIGKILL
- * (kernel/signal.c, complete_signal()). Reads /proc, so for rare moments only.
+ * Is the thread about to be killed, on its way out, or gone? FUSE_INTERRUPT doesn't tell a fatal
+ * signal from one that the program handles, and isn't sent at all for what the kernel does in the
+ * background; /proc tells: every fatal signal becomes a pending SIGKILL (complete_signal() in
+ * kernel/signal.c), and who has begun to exit has PF_EXITING. Reads /proc: for rare moments only.
  */
 bool caller_is_dying(pid_t thread);
 

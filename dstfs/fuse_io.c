@@ -6,8 +6,11 @@
  * Interruption. The kernel sends FUSE_INTERRUPT when a signal comes to a caller that waits; an
  * answer of EINTR lets the caller go. A disk file doesn't return EINTR for any odd signal, so a
  * request ends only if its caller is being killed, or if the node isn't there, or if it has been
- * interrupted for long. libfuse reports it in whichever thread read the interrupt: it is posted to
- * the request's own worker, and a request that completes meanwhile is freed by the posted work.
+ * interrupted for long. For some requests (O_DIRECT on a cached file) the kernel sends nothing and
+ * waits unkillably: so a sweep looks at the callers of all requests that are unusually old.
+ *
+ * libfuse reports an interrupt in whichever thread read it: it is posted to the request's own
+ * worker, and a request that completes meanwhile is freed by the posted work.
  */
 #include "dstfs/fuse_impl.h"
 
@@ -24,8 +27,9 @@
 
 #define IO_RESERVED 64u
 #define IO_MOST 65536u /* more than the kernel sends at a time */
-#define INTERRUPT_CHECK (200 * CLOCK_MS)
-#define INTERRUPT_PATIENCE (5 * CLOCK_SEC)
+#define SWEEP_INTERVAL (200 * CLOCK_MS)
+#define OLD_SWEEPS 2           /* a request that has seen so many is old */
+#define PATIENT_SWEEPS 25      /* an interrupted one is let go after so many, whatever its node says */
 
 struct fuse_io {
 	struct volume_io io;
@@ -39,7 +43,7 @@ struct fuse_io {
 	_Atomic bool interrupt_posted;
 	bool interrupt_seen; /* the posted work has run */
 	bool finished;       /* answered; the posted work frees it */
-	uint64_t interrupted_at;
+	unsigned sweeps;     /* that it has seen; from anew when it is interrupted */
 	struct loop_work interrupt;
 };
 
@@ -49,7 +53,8 @@ struct fuse_io_port {
 	struct pool *pool;
 	struct fuse_io *active;
 	bool shared_session; /* other threads may report an interrupt while we answer */
-	struct loop_timer interrupt_timer;
+	struct loop_timer sweep_timer;
+	bool sweeping; /* the timer runs: as long as anything is active */
 };
 
 static void io_free(struct fuse_io *f)
@@ -85,30 +90,28 @@ static void answer_error(struct fuse_io *f, int error)
 
 /* ---- interruption ---- */
 
-static bool should_end(const struct fuse_io *f, uint64_t now)
+static bool should_end(const struct fuse_io *f)
 {
-	return volume_target(f->mv->volume)->state != TARGET_READY ||
-	       now - f->interrupted_at > INTERRUPT_PATIENCE ||
+	if (f->interrupt_seen && (volume_target(f->mv->volume)->state != TARGET_READY ||
+				  f->sweeps > PATIENT_SWEEPS))
+		return true;
+	return (f->interrupt_seen || f->sweeps >= OLD_SWEEPS) &&
 	       caller_is_dying(fuse_req_ctx(f->req)->pid);
 }
 
-static void check_interrupted(void *arg)
+static void sweep(void *arg)
 {
 	struct fuse_io_port *port = arg;
-	uint64_t now = clock_now();
-	bool again = false;
 
 	for (struct fuse_io *f = port->active, *next; f; f = next) {
 		next = f->next;
-		if (!f->interrupt_seen)
-			continue;
-		if (should_end(f, now))
+		f->sweeps++;
+		if (should_end(f))
 			volume_cancel(&f->io, EINTR);
-		else
-			again = true;
 	}
-	if (again)
-		loop_timer_set(&port->interrupt_timer, INTERRUPT_CHECK);
+	port->sweeping = port->active;
+	if (port->sweeping)
+		loop_timer_set(&port->sweep_timer, SWEEP_INTERVAL);
 }
 
 static void run_interrupt(void *arg)
@@ -120,9 +123,9 @@ static void run_interrupt(void *arg)
 		return;
 	}
 	f->interrupt_seen = true;
-	f->interrupted_at = clock_now();
-	if (!loop_timer_pending(&f->port->interrupt_timer))
-		loop_timer_set(&f->port->interrupt_timer, 0);
+	f->sweeps = 0;
+	if (should_end(f))
+		volume_cancel(&f->io, EINTR);
 }
 
 static void on_interrupt(fuse_req_t req, void *data)
@@ -162,6 +165,10 @@ static struct fuse_io *io_new(fuse_req_t req, fuse_ino_t inode, enum request_typ
 	if (port->active)
 		port->active->previous = f;
 	port->active = f;
+	if (!port->sweeping) {
+		port->sweeping = true;
+		loop_timer_set(&port->sweep_timer, SWEEP_INTERVAL);
+	}
 	f->interrupt = (struct loop_work){.callback = run_interrupt, .arg = f};
 	return f;
 }
@@ -392,8 +399,7 @@ int fuse_io_init(struct fuse_ops *ops)
 		port->worker = &mount->workers[i];
 		port->shared_session = mount->worker_count > 1;
 		port->pool = pool_new(sizeof(struct fuse_io), IO_RESERVED, IO_MOST);
-		if (!port->pool || loop_timer_init(&port->interrupt_timer, port->worker->loop,
-						   check_interrupted, port))
+		if (!port->pool || loop_timer_init(&port->sweep_timer, port->worker->loop, sweep, port))
 			return ENOMEM;
 	}
 	return 0;
@@ -412,7 +418,7 @@ void fuse_io_destroy(struct fuse_ops *ops)
 		return;
 	for (unsigned i = 0; i < ops->mount->worker_count; i++) {
 		assert(!ops->ports[i].active);
-		loop_timer_destroy(&ops->ports[i].interrupt_timer);
+		loop_timer_destroy(&ops->ports[i].sweep_timer);
 		/* One that was interrupted and answered at the last moment is still posted: then the
 		 * pool stays, and goes with the process. */
 		if (ops->ports[i].pool && !pool_in_use(ops->ports[i].pool))
