@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SESSION_SHOWN 4 /* bytes of the session id that people see, like the server's log */
+
 struct remote {
 	struct target base;
 	struct uri uri;
@@ -21,7 +23,7 @@ struct remote {
 	pthread_mutex_t lock; /* guards what follows, and changes of base.state */
 	unsigned ready;       /* lanes that are */
 	char reason[DST_MAX_REASON + 1];
-	char session_text[2 * DST_ID_SIZE + 1];
+	char session_text[2 * SESSION_SHOWN + 1]; /* the id is a secret: never shown whole */
 	uint64_t state_since; /* clock_now() */
 
 	struct lane *lanes[]; /* by the worker's index; each used by its worker only */
@@ -201,7 +203,7 @@ struct target *remote_new(const struct uri *uri, struct worker *workers, unsigne
 	remote->state_since = clock_now();
 	pthread_mutex_init(&remote->lock, NULL);
 	random_bytes(remote->session, sizeof(remote->session));
-	for (unsigned i = 0; i < DST_ID_SIZE; i++)
+	for (unsigned i = 0; i < SESSION_SHOWN; i++)
 		snprintf(remote->session_text + 2 * i, 3, "%02x", remote->session[i]);
 	config = (struct lane_config){
 		.uri = &remote->uri,
