@@ -22,18 +22,18 @@ const char *const export_counter_names[EXPORT_COUNTERS] = {
 	[EXPORT_BAD_DIGESTS] = "bad_digests",
 };
 
-struct export *export_new(const struct export_config *config, struct backend *backend,
-			  const uint8_t uuid[DST_ID_SIZE])
+struct export *export_new(struct server *server, const char *name, const char *path,
+			  struct backend *backend, const uint8_t uuid[DST_ID_SIZE])
 {
 	struct export *export = NULL;
 
 	if (!posix_memalign((void **)&export, _Alignof(struct export), sizeof(*export))) {
 		memset(export, 0, sizeof(*export));
-		export->name = strdup(config->name);
-		export->path = strdup(config->path);
+		export->name = strdup(name);
+		export->path = strdup(path);
 		if (export->name && export->path) {
 			export->backend = backend;
-			export->config = config;
+			export->server = server;
 			export->refs = 1;
 			memcpy(export->uuid, uuid, DST_ID_SIZE);
 			return export;

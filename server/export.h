@@ -10,12 +10,16 @@
 
 #include "common/backend.h"
 #include "common/counter.h"
+#include "common/offload.h"
 #include "common/proto.h"
 #include "server/acl.h"
 #include "server/options.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
+
+struct server;
 
 #define EXPORT_MAX_TALLIES 64u /* one a worker */
 
@@ -53,21 +57,22 @@ struct export {
 	/* clang-format on */
 	struct backend *backend; /* its size is atomic */
 	uint8_t uuid[DST_ID_SIZE];
+	struct server *server;
 
 	struct export_tally tallies[EXPORT_MAX_TALLIES];
 
 	/* Guarded by the server's lock. */
 	struct export *next;
-	unsigned refs; /* the server's list, and one a session */
+	unsigned refs; /* the catalog, a look at the size, and one a session */
 	const struct export_config *config; /* in the server's options; NULL once removed */
+	struct offload_job chore; /* see catalog.h */
+	bool refreshing;
 };
 
-/*
- * Takes over the backend, also on failure. The caller owns the one reference. `config` must stay
- * valid until it is replaced. NULL: out of memory.
- */
-struct export *export_new(const struct export_config *config, struct backend *backend,
-			  const uint8_t uuid[DST_ID_SIZE]);
+/* Takes over the backend, also on failure. The caller owns the one reference, and gives the config
+ * when it enters the export into the catalog. NULL: out of memory. */
+struct export *export_new(struct server *server, const char *name, const char *path,
+			  struct backend *backend, const uint8_t uuid[DST_ID_SIZE]);
 
 /* Bytes on offer now. Any thread. */
 static inline uint64_t export_size(const struct export *export)

@@ -91,7 +91,8 @@ int main(int argc, char **argv)
 			_exit(status);
 		}
 	}
-	server_close(&server);
+	if (!server_close(&server))
+		_exit(1);
 	options_free(&options);
 	return status;
 }

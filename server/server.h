@@ -13,7 +13,7 @@
 #include "common/counter.h"
 #include "common/loop.h"
 #include "common/proto.h"
-#include "server/export.h"
+#include "server/catalog.h"
 #include "server/options.h"
 
 #include <pthread.h>
@@ -31,7 +31,7 @@ struct state;
 struct worker;
 
 struct server {
-	struct dstd_options *options; /* `exports` is replaced by a reload */
+	struct dstd_options *options; /* `exports` is under the lock: a reload replaces it */
 	struct state *state;
 	uint8_t id[DST_ID_SIZE], instance[DST_ID_SIZE];
 	uint64_t started; /* clock_now() */
@@ -40,15 +40,13 @@ struct server {
 	unsigned worker_count;
 
 	/*
-	 * Guards the list of exports, their rules and references, the table of sessions and what
+	 * Guards the exports on offer, their rules and references, the table of sessions and what
 	 * they say of their lanes. The only lock of the server; taken when connections come and go,
 	 * by reload and by status, never for I/O.
 	 */
 	pthread_mutex_t lock;
-	struct export *exports;
+	struct catalog catalog; /* says itself what of it is */
 	struct session *sessions[SERVER_BUCKETS];
-	unsigned exports_closing; /* removed ones, closed by a thread of their own */
-	pthread_cond_t export_closed;
 
 	/* Counted by any thread. */
 	_Atomic unsigned clients; /* connections that exist */
@@ -62,6 +60,7 @@ struct server {
 	struct loop_timer refresh_timer, stop_timer;
 	struct loop_work stopped_work;
 	bool stopping;
+	uint64_t stop_until; /* clock_now() then */
 	int exit_status;
 };
 
@@ -87,13 +86,10 @@ void server_stop(struct server *server);
  * is now. If it can't be read, all stays as it is. */
 void server_reload(struct server *server);
 
-/* Frees all. No lane may be left. */
-void server_close(struct server *server);
-
-/* The export of that name, or NULL. Under the lock. */
-struct export *server_export(struct server *server, const char *name);
-
-/* Gives a reference back; the last one closes the export, off the caller's thread. Under the lock. */
-void server_unref_export(struct server *server, struct export *export);
+/*
+ * Frees all. No lane may be left. False: storage does not let go of an export within stop_timeout; the
+ * process should then exit, for not everything could be freed.
+ */
+bool server_close(struct server *server);
 
 #endif

@@ -56,7 +56,7 @@ static void drop_if_empty(struct server *server, struct session *session)
 	while (*link != session)
 		link = &(*link)->next;
 	*link = session->next;
-	server_unref_export(server, session->export);
+	catalog_unref(server, session->export);
 	free(session);
 }
 
@@ -83,7 +83,7 @@ static uint16_t refuse(uint16_t status, char reason[DST_MAX_REASON + 1], const c
 static uint16_t attach(struct server *server, struct lane *lane, const struct wire_attrs *hello,
 		       bool *wait, char reason[DST_MAX_REASON + 1])
 {
-	struct export *export = server_export(server, hello->export_name);
+	struct export *export = catalog_find(server, hello->export_name);
 	struct session *session;
 	uint32_t granted;
 
@@ -189,9 +189,7 @@ static void end_lane(struct lane *lane)
 
 void session_end_all(struct server *server, struct export *export)
 {
-	pthread_mutex_lock(&server->lock);
 	each_lane(server, export, end_lane);
-	pthread_mutex_unlock(&server->lock);
 }
 
 static void recheck_lane(struct lane *lane)

@@ -59,7 +59,7 @@ void session_detach(struct server *server, struct lane *lane);
 uint16_t session_admit(struct session *session, struct session_slot *slot,
 		       const struct wire_header *header, uint32_t depth);
 
-/* The export is no longer offered: ends its sessions once their I/O is over. Takes the lock. */
+/* The export is no longer offered: ends its sessions once their I/O is over. Under the lock. */
 void session_end_all(struct server *server, struct export *export);
 
 /* Rules or size of `export` (NULL: of any) may have changed: checks its lanes' permissions

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ struct entry {
 };
 
 struct state {
+	pthread_mutex_t lock; /* guards all below; taken around a look-up and what it writes */
 	int folder; /* descriptor; -1: nothing is kept */
 	struct entry *entries; /* newest first */
 };
@@ -187,8 +189,11 @@ static int file_write(struct state *state)
 static void state_id(struct state *state, const uint8_t key[DST_ID_SIZE], const char *name,
 		     uint8_t id[DST_ID_SIZE])
 {
-	struct entry *entry = entry_find(state, key);
+	struct entry *entry;
 	int lock = -1, error = 0;
+
+	pthread_mutex_lock(&state->lock);
+	entry = entry_find(state, key);
 
 	if (!entry && state->folder >= 0) {
 		lock = openat(state->folder, STATE_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -212,6 +217,7 @@ static void state_id(struct state *state, const uint8_t key[DST_ID_SIZE], const 
 	}
 	if (lock >= 0)
 		close(lock); /* and unlocks */
+	pthread_mutex_unlock(&state->lock);
 }
 
 struct state *state_open(void)
@@ -222,6 +228,7 @@ struct state *state_open(void)
 
 	if (!state)
 		return NULL;
+	pthread_mutex_init(&state->lock, NULL);
 	state->folder = -1;
 	if (!folder_path(path, sizeof(path))) {
 		log_warn("no state folder: ids are made anew at each start");
@@ -248,6 +255,7 @@ void state_close(struct state **state)
 	}
 	if ((*state)->folder >= 0)
 		close((*state)->folder);
+	pthread_mutex_destroy(&(*state)->lock);
 	free(*state);
 	*state = NULL;
 }

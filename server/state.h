@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * state.h - what dstd remembers across starts: its own id and the uuid of each export. The only room
- * of the server that writes files.
+ * of the server that writes files. Any thread.
  *
  * All of it is one small text file, "state", in $STATE_DIRECTORY (systemd sets it), else in
  * /var/lib/dstd for root and $XDG_STATE_HOME/dstd or ~/.local/state/dstd for a user. It is replaced

@@ -146,7 +146,7 @@ static json_t *show_server(struct server *server)
 	json_object_set_new(counters, "refused", number(atomic_load(&server->refused)));
 	json_object_set_new(counters, "bad_headers", number(atomic_load(&server->bad_headers)));
 	json_object_set_new(out, "counters", counters);
-	for (const struct export *e = server->exports; e; e = e->next)
+	for (const struct export *e = server->catalog.exports; e; e = e->next)
 		json_array_append_new(exports, show_export(server, e));
 	json_object_set_new(out, "exports", exports);
 	return out;
