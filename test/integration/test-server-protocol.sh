@@ -24,5 +24,8 @@ for workers in 1 3; do
 	"$TOOLS/rawclient" "$PORT"
 	expect_match 'refused 127\.0\.0\.1:[0-9]*: no export is named "nosuch"' cat "$DSTD_LOG"
 	wait_until 15 nobody_left || fail "lanes are left"
+	# Not even those who asked for 2 GiB and took none of it.
+	sanitized || [ "$(resident_kib "$DSTD_PID")" -lt $((workers * 400 * 1024)) ] ||
+		fail "dstd holds $(resident_kib "$DSTD_PID") KiB"
 	stop_dstd
 done

@@ -4,9 +4,11 @@
  * of the answers.
  *
  *	rawclient PORT [NAME]...
+ *	rawclient PORT --watch EXPORT
  *
  * Runs all scenarios, or those named, against 127.0.0.1:PORT, which must offer: "rw", 1 MiB; "ro",
- * 1 MiB, read-only; "big", 1 GiB, sparse; "denied", to nobody. Exit status 0: all is well.
+ * 1 MiB, read-only; "big", 1 GiB, sparse; "denied", to nobody. Exit status 0: all is well. With
+ * --watch it joins EXPORT, says so, and prints what notices tell until the server closes.
  */
 #include "common/checksum.h"
 #include "common/wire.h"
@@ -738,18 +740,30 @@ static void ping_is_answered(void)
 
 /* ---- many at a time ---- */
 
+#define WORK 8 /* requests that take a fraction of a second each */
+
+static void ask_for_work(struct connection *c)
+{
+	uint8_t seed[8] = {0};
+
+	for (unsigned i = 0; i < WORK; i++)
+		ask(c, request(DST_HASH, 0, DST_MAX_RANGE), seed, sizeof(seed));
+}
+
 static void close_is_answered_last(void)
 {
 	struct connection c;
-	unsigned reads = 0;
+	unsigned answers = 0;
 
 	join(&c, "big", DST_PERM_READ);
+	ask_for_work(&c);
 	for (unsigned i = 0; i < 100; i++)
 		ask(&c, request(DST_READ, i * 1048576, 65536), NULL, 0);
 	ask_control(&c, DST_CLOSE);
-	while (receive(&c) && answer.header.type == DST_READ)
-		reads++;
-	CHECK(reads == 100 && answer.header.type == DST_CLOSE && answer.header.status == DST_OK);
+	while (receive(&c) && answer.header.type != DST_CLOSE)
+		answers++;
+	CHECK(answers == WORK + 100);
+	CHECK(answer.header.type == DST_CLOSE && answer.header.status == DST_OK);
 	expect_end(&c);
 }
 
@@ -830,16 +844,6 @@ static void lanes_of_a_session_see_one_export(void)
 	hang_up(&one);
 	expect_read(&two, 40960, data, sizeof(data));
 	hang_up(&two);
-}
-
-#define WORK 8 /* requests that take a fraction of a second each */
-
-static void ask_for_work(struct connection *c)
-{
-	uint8_t seed[8] = {0};
-
-	for (unsigned i = 0; i < WORK; i++)
-		ask(c, request(DST_HASH, 0, DST_MAX_RANGE), seed, sizeof(seed));
 }
 
 static double time_of_work(struct connection *c)
@@ -970,6 +974,34 @@ static bool wanted(const char *name, int argc, char **argv)
 	return argc == 2;
 }
 
+static void watch(const char *export_name)
+{
+	struct timeval forever = {.tv_sec = 0};
+	struct connection c;
+
+	scenario = "watch";
+	join(&c, export_name, DST_PERM_READ | DST_PERM_WRITE);
+	if (failures)
+		exit(1);
+	setsockopt(c.fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
+	puts("joined");
+	while (fflush(stdout), receive(&c)) {
+		char reason[DST_MAX_REASON + 1];
+		struct wire_attrs attrs;
+
+		if (answer.header.type != DST_NOTICE || answer.header.id != 0 ||
+		    wire_attrs_decode(&attrs, answer.payload, answer.header.payload, reason))
+			errx(1, "that was no notice");
+		if (wire_has(&attrs, DST_ATTR_SIZE))
+			printf("size %" PRIu64 "\n", attrs.size);
+		if (wire_has(&attrs, DST_ATTR_PERMISSIONS))
+			printf("permissions %s\n",
+			       attrs.permissions & DST_PERM_WRITE ? "rw" : "ro");
+	}
+	puts("closed");
+	exit(failures > 0);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned run = 0, failed = 0;
@@ -979,6 +1011,8 @@ int main(int argc, char **argv)
 	port = (uint16_t)atoi(argv[1]);
 	for (unsigned i = 0; i < DST_ID_SIZE; i++)
 		session[i] = (uint8_t)(getpid() >> i % 3 * 8);
+	if (argc == 4 && !strcmp(argv[2], "--watch"))
+		watch(argv[3]);
 	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
 		double begin = seconds();
 
