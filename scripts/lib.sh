@@ -37,6 +37,7 @@ run_deferred() {
 	local status=$? i
 	set +e
 	trap '' INT TERM
+	trap - ERR
 	for ((i = ${#DEFERRED[@]} - 1; i >= 0; i--)); do
 		eval "${DEFERRED[i]}"
 	done

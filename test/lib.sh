@@ -21,6 +21,7 @@ mkdir -m 700 "$XDG_RUNTIME_DIR" "$XDG_CONFIG_HOME"
 cd "$T"
 
 fail() {
+	trap - ERR
 	echo "FAILED: $*" >&2
 	exit 1
 }
@@ -125,7 +126,7 @@ stop_all() {
 	for ((i = ${#DAEMONS[@]} - 1; i >= 0; i--)); do
 		stop_process "${DAEMONS[i]}"
 	done
-	[ "$status" -eq 0 ] || [ "$status" -eq 77 ] || tail -n 30 "$T"/*.log
+	[ "$status" -eq 0 ] || [ "$status" -eq 77 ] || tail -n 30 "$T"/*.log 2>/dev/null || true
 }
 
 unmount() {
@@ -157,7 +158,7 @@ start_dstfs() {
 	DSTFS_LOG=$T/dstfs.$((++STARTED)).log
 	"${AS[@]}" mkdir -p "$MNT"
 	MOUNTS+=("$MNT")
-	"${AS[@]}" "$DSTFS" --foreground "$1" "$MNT" "${@:2}" >"$DSTFS_LOG" 2>&1 &
+	"${AS[@]}" "$DSTFS" --foreground --stop-timeout=3s "$1" "$MNT" "${@:2}" >"$DSTFS_LOG" 2>&1 &
 	DSTFS_PID=$!
 	DAEMONS+=($!)
 	wait_until 15 dstfs_started || fail "dstfs is not ready: $(cat "$DSTFS_LOG")"
@@ -237,6 +238,29 @@ unmount_if_mounted() {
 # The memory that a process holds.
 resident_kib() {
 	sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$1/status"
+}
+
+# counter KIND PID NAME: a number of a daemon's status, of all its exports or volumes together.
+counter() {
+	"${AS[@]}" "$DSTCTL" status --json --socket "$(control_socket "$1" "$2")" | python3 -c '
+import json, sys
+
+def total(node, name):
+    if isinstance(node, list):
+        return sum(total(item, name) for item in node)
+    if isinstance(node, dict):
+        return sum(value if key == name and isinstance(value, int) else total(value, name)
+                   for key, value in node.items())
+    return 0
+
+print(total(json.load(sys.stdin), sys.argv[1]))' "$3"
+}
+
+control_socket() {
+	local folder
+	for folder in "$XDG_RUNTIME_DIR/dstfs" /run/dstfs; do
+		[ ! -S "$folder/$1-$2.sock" ] || echo "$folder/$1-$2.sock"
+	done
 }
 
 # A background command that must be ended with the test. Sets JOB.

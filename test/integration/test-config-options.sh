@@ -19,6 +19,6 @@ while read -r name; do
 	for form in "--$name" "-o ${name//-/_}"; do
 		# shellcheck disable=SC2086 # the form is one or two words
 		within 5 "$DSTFS" "file://$T/nothing" "$T/nowhere" $form=%%% >out 2>&1 || true
-		! grep -qi 'unknown' out || fail "$form is unknown: $(cat out)"
+		! grep -qiE "(unknown|no) option" out || fail "$form is unknown: $(cat out)"
 	done
 done <names

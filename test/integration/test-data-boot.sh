@@ -14,15 +14,24 @@ busybox=$(command -v busybox) || skip "needs busybox-static"
 # The initial RAM disk: busybox, the modules of a virtio disk in the order of their needs, a script.
 mkdir -p root/{bin,dev,proc,sys,modules}
 cp "$busybox" root/bin/busybox
-for module in virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do
-	path=$(find "$modules" -name "$module.ko*" | head -n 1)
-	[ -n "$path" ] || continue
-	case $path in
-	*.xz) xz -dc "$path" >"root/modules/$module.ko" ;;
-	*.zst) zstd -qdc "$path" >"root/modules/$module.ko" ;;
-	*) cp "$path" "root/modules/$module.ko" ;;
+: >root/modules/order
+add_module() { # PATH below $modules, after what it needs
+	local needed name=${1##*/}
+	name=${name%%.*}.ko
+	for needed in $(sed -n "s|^$1: *||p" "$modules/modules.dep"); do
+		add_module "$needed"
+	done
+	[ ! -e "root/modules/$name" ] || return 0
+	case $1 in
+	*.xz) xz -dc "$modules/$1" >"root/modules/$name" ;;
+	*.zst) zstd -qdc "$modules/$1" >"root/modules/$name" ;;
+	*) cp "$modules/$1" "root/modules/$name" ;;
 	esac
-	echo "$module" >>root/modules/order
+	echo "$name" >>root/modules/order
+}
+for module in virtio_pci virtio_blk; do
+	path=$(sed -n "s|^\([^:]*/$module\.ko[^:]*\):.*|\1|p" "$modules/modules.dep")
+	[ -z "$path" ] || add_module "$path"
 done
 cat >root/init <<'INIT'
 #!/bin/busybox sh
@@ -31,7 +40,7 @@ export PATH=/bin
 mount -t proc proc /proc
 mount -t devtmpfs dev /dev
 while read -r module; do
-	insmod "/modules/$module.ko"
+	insmod "/modules/$module"
 done </modules/order
 while [ ! -b /dev/vda ]; do
 	sleep 0.1

@@ -8,7 +8,7 @@ need_tool fio
 need_fuse
 truncate -s 128M img
 start_dstd --export "vol0=$T/img"
-server_port=$PORT server_log=$DSTD_LOG
+server_port=$PORT
 # Prime distances, so that flips wander through headers and payloads.
 background "$TOOLS/faultproxy" "$server_port" 3999971 2999999 >proxy.log
 proxy=$JOB
@@ -19,11 +19,17 @@ VOL=$MNT/vol0
 wait_online "$VOL"
 verified_fio --ioengine=libaio --direct=1 --iodepth=16 --rw=randwrite --bsrange=4k-256k --size=128m \
 	--io_size=96m
-within 10 "$DSTCTL" status --json >status.json
+head -c 32m /dev/urandom >random
+dd if=random of="$VOL" bs=256k oflag=direct conv=notrunc,fsync status=none
+cmp -n 33554432 random img
+cmp -n 33554432 random "$VOL"
+digests=$(counter dstfs "$DSTFS_PID" bad_digests)
+headers=$(counter dstd "$DSTD_PID" bad_headers)
+connects=$(counter dstfs "$DSTFS_PID" connects)
 stop_dstfs
 kill -TERM "$proxy"
 wait_until 5 grep -q flips proxy.log
-cat proxy.log status.json "$server_log" | tail -n 40
+tail -n 1 proxy.log
+echo "bad payloads $digests, bad headers at the server $headers, connections $connects"
 [ "$(sed -n 's/ flips//p' proxy.log)" -gt 20 ] || fail "the proxy hardly flipped a bit"
-grep -qiE 'checksum|digest' "$server_log" || fail "the server detected nothing"
-grep -qiE 'checksum|digest' "$DSTFS_LOG" || fail "the client detected nothing"
+[ "$digests" -gt 5 ] || fail "hardly a flip was detected"

@@ -14,9 +14,9 @@ call "$VOL" rw,direct write:0:4k:7 >/dev/null
 # Opened while the server is there, used when it is gone.
 use_it() {
 	read -r <go
-	dd of=/dev/fd/3 bs=4k count=1 oflag=direct conv=notrunc if=/dev/zero
-	dd if=/dev/fd/4 bs=4k count=1 iflag=direct of=/dev/null
-	sync /dev/fd/3
+	dd of=/dev/fd/3 bs=4k count=1 oflag=direct conv=notrunc if=/dev/zero || true
+	dd if=/dev/fd/4 bs=4k count=1 iflag=direct of=/dev/null || true
+	sync /dev/fd/3 || true
 }
 exec 3<>"$VOL"
 exec 4<"$VOL"

@@ -4,11 +4,12 @@
 . "$SRC/test/lib.sh"
 
 serve 8M
-background sleep 100 <"$VOL"
+exec 3<>"$VOL"
 ! unmount "$MNT" || fail "unmounted while a file was open"
 expect "4096 4096" call "$VOL" rw write:0:4k:7 read:0:4k:7
 fusermount3 -u -z "$MNT"
 ! is_mounted "$MNT" || fail "still mounted"
 alive "$DSTFS_PID" || fail "dstfs ended although a file is open"
-stop_process "$JOB"
+expect "4096 ok" call /dev/fd/3 rw write:0:4k:7 fsync
+exec 3<&-
 wait_until 15 gone "$DSTFS_PID" || fail "dstfs still runs"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The same over IPv6, with the address in brackets.
+# optional
 . "$SRC/test/lib.sh"
 
 need_fuse

@@ -30,10 +30,11 @@ MNT=$T/slow.mnt
 start_dstfs "dst://127.0.0.1:$PORT/slow" -o cache=none
 wait_online "$MNT/slow"
 background fio --name=load --filename="$MNT/slow" --rw=randrw --bs=4k --size=64m --direct=1 \
-	--ioengine=libaio --iodepth=64 --time_based --runtime=30 --output=/dev/null
+	--thread --ioengine=libaio --iodepth=16 --time_based --runtime=30 --output=/dev/null
 sleep 1.5
 took=$(worst)
 echo "worst beside a slow disk: $took ms"
 [ "$took" -lt 500 ] || fail "an I/O of the fast export took $took ms"
-within 1 "$DSTCTL" status >/dev/null
+within 1 "$DSTCTL" status --mount "$MNT" >/dev/null
 kill -KILL "$JOB"
+wait_until 20 gone "$JOB"

@@ -39,6 +39,12 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 
 
+def name_of(error):
+    # Of two names for one number Python picks the less usual one.
+    name = errno.errorcode[error.errno]
+    return "EOPNOTSUPP" if name == "ENOTSUP" else name
+
+
 def number(text):
     unit = UNITS.get(text[-1:].lower())
     return int(text[:-1], 0) * unit if unit else int(text, 0)
@@ -150,7 +156,7 @@ def attempt(function, *arguments):
     try:
         result = function(*arguments)
     except OSError as error:
-        print(errno.errorcode[error.errno], flush=True)
+        print(name_of(error), flush=True)
         return False
     print("ok" if result is None else result, flush=True)
     return True
@@ -163,7 +169,7 @@ def main():
         try:
             fd = os.open(path, sum(FLAGS[f] for f in flags.split(",")), 0o600)
         except OSError as error:
-            print(errno.errorcode[error.errno])
+            print(name_of(error))
             return
         if not operations:
             print("ok")
