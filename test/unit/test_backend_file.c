@@ -41,6 +41,8 @@ static bool may_mount;
 static struct loop *loop;
 static struct backend *backend;
 static unsigned under_way;
+static int device_fd = -1; /* keeps a loop device attached */
+static pid_t slow_pid; /* the nbdfuse of a slow disk */
 static uint8_t data[MIB];
 static char image_path[4096]; /* what backend was opened on */
 
@@ -72,8 +74,8 @@ static void make_file(const char *file, uint64_t size)
 	close(fd);
 }
 
-/* Attaches a file to a loop device that goes when the last one closes it. -1: no device. */
-static int attach(const char *file, char *device, size_t device_size)
+/* Attaches a file to a loop device that goes when the last one closes it. False: no device. */
+static bool attach(const char *file, char *device, size_t device_size)
 {
 	struct loop_config config = {.info.lo_flags = LO_FLAGS_AUTOCLEAR};
 	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), fd = -1, number;
@@ -93,7 +95,8 @@ static int attach(const char *file, char *device, size_t device_size)
 	}
 	close(control);
 	close(backing);
-	return fd;
+	device_fd = fd;
+	return fd >= 0;
 }
 
 static struct backend *try_open(const char *file, bool read_only, uint64_t limit, char reason[256])
@@ -174,11 +177,25 @@ static int set_up(void **state)
 	return !loop;
 }
 
+static void end_slow_disk(void)
+{
+	umount2(in_dir("slow/image"), MNT_DETACH);
+	kill(slow_pid, SIGTERM);
+	waitpid(slow_pid, NULL, 0);
+	slow_pid = 0;
+}
+
+/* Also after a test that failed half-way. */
 static int tear_down(void **state)
 {
 	settle();
 	backend_close(&backend);
 	loop_free(&loop);
+	if (device_fd >= 0)
+		close(device_fd);
+	device_fd = -1;
+	if (slow_pid)
+		end_slow_disk();
 	return 0;
 }
 
@@ -395,12 +412,10 @@ static void operations_on_tmpfs_agree_with_a_model(void **state)
 static void operations_on_a_block_device_agree_with_a_model(void **state)
 {
 	char device[64];
-	int fd;
 
 	need_mounts();
 	make_file(in_dir("device-image"), SIZE);
-	fd = attach(path, device, sizeof(device));
-	if (fd < 0) {
+	if (!attach(path, device, sizeof(device))) {
 		print_message("needs a loop device\n");
 		skip();
 	}
@@ -409,7 +424,6 @@ static void operations_on_a_block_device_agree_with_a_model(void **state)
 	assert_int_equal(backend->info.size, SIZE);
 	check_all_operations();
 	must_refuse(device, false, 0, "is in use: mounted, or open in another process");
-	close(fd);
 }
 
 /* ---- opening ---- */
@@ -514,12 +528,11 @@ static void a_full_file_system_is_enospc_until_something_is_punched(void **state
 
 /* ---- slow storage ---- */
 
-/* nbdfuse shows an image whose every access takes delay_ms as dir/slow/image; its pid. */
-static pid_t slow_disk(unsigned delay_ms)
+/* nbdfuse shows an image whose every access takes delay_ms as dir/slow/image, which path then is. */
+static void slow_disk(unsigned delay_ms)
 {
 	static char image[4200], delay[2][32];
 	struct stat st;
-	pid_t pid;
 
 	need_mounts();
 	if (!shell("command -v nbdfuse nbdkit >/dev/null && test -c /dev/fuse")) {
@@ -532,28 +545,18 @@ static pid_t slow_disk(unsigned delay_ms)
 	snprintf(delay[1], sizeof(delay[1]), "wdelay=%ums", delay_ms);
 	mkdir(in_dir("slow"), 0700);
 	make_file(in_dir("slow/image"), 0);
-	pid = fork();
-	if (!pid) {
+	slow_pid = fork();
+	if (!slow_pid) {
 		execlp("nbdfuse", "nbdfuse", path, "[", "nbdkit", "--exit-with-parent",
 		       "--filter=delay", "file", image, delay[0], delay[1], "]", NULL);
 		_exit(127);
 	}
 	for (int i = 0; i < 500; i++) {
 		if (!stat(path, &st) && st.st_size)
-			return pid;
+			return;
 		usleep(10000);
 	}
-	kill(pid, SIGTERM);
-	waitpid(pid, NULL, 0);
 	fail_msg("the slow disk doesn't start");
-	return 0;
-}
-
-static void end_slow_disk(pid_t pid)
-{
-	umount2(in_dir("slow/image"), MNT_DETACH);
-	kill(pid, SIGTERM);
-	waitpid(pid, NULL, 0);
 }
 
 /* Submits reads and writes all over it; how long the longest submit took, in nanoseconds. */
@@ -583,30 +586,22 @@ static uint64_t longest_submit(unsigned count, bool write)
 
 static void submit_to_a_slow_fuse_file_never_waits(void **state)
 {
-	pid_t pid = slow_disk(200);
-
+	slow_disk(200);
 	must_open(path);
 	assert_true(longest_submit(16, true) < 100 * CLOCK_MS);
 	assert_int_equal(stats().served_inline, 0);
-	backend_close(&backend);
-	end_slow_disk(pid);
 }
 
 /* Many more reads at once than the device's queue holds: RWF_NOWAIT alone would wait for that. */
 static void submit_to_a_slow_device_never_waits_for_its_queue(void **state)
 {
-	pid_t pid = slow_disk(20);
 	char device[64];
-	int fd = attach(path, device, sizeof(device));
 
-	assert_true(fd >= 0);
+	slow_disk(20);
+	assert_true(attach(path, device, sizeof(device)));
 	must_open(device);
 	assert_true(longest_submit(300, false) < 100 * CLOCK_MS);
 	assert_true(stats().served_offloaded > 200);
-	backend_close(&backend);
-	close(fd);
-	usleep(100000);
-	end_slow_disk(pid);
 }
 
 /* ---- */
