@@ -16,10 +16,11 @@ mkdir -p root/{bin,dev,proc,sys,modules}
 cp "$busybox" root/bin/busybox
 : >root/modules/order
 add_module() { # PATH below $modules, after what it needs
-	local needed name=${1##*/}
+	local needs need name=${1##*/}
 	name=${name%%.*}.ko
-	for needed in $(sed -n "s|^$1: *||p" "$modules/modules.dep"); do
-		add_module "$needed"
+	read -ra needs < <(sed -n "s|^$1:||p" "$modules/modules.dep")
+	for need in "${needs[@]}"; do
+		add_module "$need"
 	done
 	[ ! -e "root/modules/$name" ] || return 0
 	case $1 in
