@@ -86,6 +86,7 @@ including = $(patsubst %.c,$(BUILD)/%,$(shell grep -sl '"$(1)/' $(wildcard test/
 $(UNIT) $(FUZZ) $(filter-out %.so,$(TOOLS)): $(BUILD)/%: $(BUILD)/obj/%.o
 $(call including,dstfs): $(BUILD)/libdstfs.a
 $(call including,server): $(BUILD)/libserver.a
+$(BUILD)/test/unit/test_dstctl: | $(BUILD)/dstctl # which it runs
 $(UNIT): DST_LIBS += -lcmocka
 $(FUZZ): DST_LIBS += -fsanitize=fuzzer
 
