@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* command.h - what a dstctl command is, and what it is told. */
+#ifndef DSTCTL_COMMAND_H
+#define DSTCTL_COMMAND_H
+
+#include <stdbool.h>
+
+#define CALL_TIMEOUT_MS 5000 /* for a daemon's answer */
+
+enum exit_status {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1, /* nothing found, or a daemon refused or didn't answer */
+	EXIT_USAGE = 2,
+};
+
+/* The options that came; a command accepts those of its mask. */
+#define OPTION_JSON 0x1u
+#define OPTION_MOUNT 0x2u
+#define OPTION_SOCKET 0x4u
+#define OPTION_PICK (OPTION_MOUNT | OPTION_SOCKET) /* at most one of them comes */
+
+struct options {
+	unsigned given; /* OPTION_* */
+	const char *mount; /* the dstfs that serves this mountpoint; NULL: any */
+	const char *socket; /* the daemon at this socket; NULL: any */
+};
+
+struct command {
+	const char *name;
+	const char *arguments; /* for people: "VOLUME KEY=VALUE"; "" for none */
+	const char *help; /* one line */
+	unsigned least, most; /* arguments */
+	unsigned accepts; /* OPTION_* */
+	/* argv[0..argc) are the arguments, without the command's name. An error is on stderr when
+	 * it returns, one line, starting with "dstctl: ". */
+	enum exit_status (*run)(const struct options *options, int argc, char **argv);
+};
+
+#endif
