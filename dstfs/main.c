@@ -366,6 +366,7 @@ int main(int argc, char **argv)
 	if (outcome != OPTIONS_RUN)
 		return outcome == OPTIONS_DONE ? EXIT_SUCCESS : 2;
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a write past RLIMIT_FSIZE is that write's error */
 	log_init("dstfs", d.options.debug || d.options.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	if (!d.options.foreground) {
 		error = daemon_fork();

@@ -73,6 +73,7 @@ int main(int argc, char **argv)
 	if (options.debug)
 		log_set_level(LOG_LEVEL_DEBUG);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a write past RLIMIT_FSIZE is that write's error */
 	if (!options.foreground) {
 		error = daemon_fork();
 		if (error) {
