@@ -119,22 +119,17 @@ static json_t *resolved_path(const char *absolute)
 static int keep_mount(json_t *daemons, const char *mount)
 {
 	char *absolute = absolute_path(mount);
-	json_t *plain = absolute ? control_string(absolute) : NULL;
 	json_t *real = absolute ? resolved_path(absolute) : NULL;
 
 	free(absolute);
-	if (!plain || !real) {
-		json_decref(plain);
-		json_decref(real);
+	if (!real)
 		return ENOMEM;
-	}
 	for (size_t i = 0; i < json_array_size(daemons);) {
 		json_t *daemon = json_array_get(daemons, i);
-		json_t *mountpoint = json_object_get(daemon, "mountpoint");
-		const char *text = json_string_value(mountpoint);
+		const char *text = json_string_value(json_object_get(daemon, "mountpoint"));
 		json_t *their_real = text && text[0] == '/' ? resolved_path(text) : NULL;
 
-		if (json_equal(mountpoint, plain) || json_equal(their_real, real)) {
+		if (json_equal(their_real, real)) {
 			i++;
 		} else {
 			if (!json_is_true(json_object_get(daemon, "ok")))
@@ -143,7 +138,6 @@ static int keep_mount(json_t *daemons, const char *mount)
 		}
 		json_decref(their_real);
 	}
-	json_decref(plain);
 	json_decref(real);
 	return 0;
 }
