@@ -28,20 +28,13 @@ static void set_state(struct lane *lane, enum lane_state state)
 	lane->state = state;
 }
 
-/* ---- references: the lane's own life, posted pokes, and who can't bear it to go meanwhile ---- */
-
-static void hold(struct lane *lane)
-{
-	atomic_fetch_add(&lane->refs, 1);
-}
-
+/* One reference is the lane's own life, the others are posted pokes. */
 static void release(struct lane *lane)
 {
 	if (atomic_fetch_sub(&lane->refs, 1) > 1)
 		return;
 	assert(lane->state == LANE_GONE);
-	free(lane->parking);
-	free(lane);
+	worker_bury(lane->worker, lane); /* callers up the stack may still look at it */
 }
 
 /* ---- end ---- */
@@ -101,7 +94,6 @@ static void disconnect(struct lane *lane)
 
 	if (lane->state >= LANE_CLOSING)
 		return;
-	hold(lane);
 	set_state(lane, LANE_CLOSING);
 	unpark(lane);
 	lane->inflight++; /* msgio hands back what was queued: not the last of it may end the lane */
@@ -112,7 +104,6 @@ static void disconnect(struct lane *lane)
 	worker_feed(lane->worker);
 	lane->inflight--;
 	go_on_ending(lane);
-	release(lane);
 }
 
 /* "NAME (ADDRESS)" of a client that was let in, else the address. */
@@ -397,17 +388,14 @@ bool lane_feed(struct lane *lane)
 	struct message message = lane->parked;
 
 	assert(lane->starved);
-	hold(lane);
 	lane->parked.buf = NULL;
 	if (!request_serve(lane, &message)) {
 		lane->parked.buf = message.buf;
-		release(lane);
 		return false;
 	}
 	unpark(lane);
 	if (lane->state == LANE_READY && lane->inflight < LANE_DEPTH + LANE_SPARE)
 		msgio_resume(lane->msgio);
-	release(lane);
 	return true;
 }
 
@@ -431,12 +419,10 @@ static void on_message(void *arg, struct msgio_in *in)
 		return;
 	}
 	message.buf = in->buf ? msgio_take(lane->msgio, in) : NULL;
-	hold(lane);
 	if (!request_serve(lane, &message))
 		park(lane, &message);
 	else if (lane->state == LANE_READY && lane->inflight >= LANE_DEPTH + LANE_SPARE)
 		msgio_pause(lane->msgio);
-	release(lane);
 }
 
 /* A client of another version is told so in ours: it knows the magic, and how to read that much. */
@@ -502,8 +488,14 @@ void lane_poke(struct lane *lane, unsigned pokes)
 {
 	if (atomic_fetch_or(&lane->pokes, pokes))
 		return; /* on its way already */
-	hold(lane);
+	atomic_fetch_add(&lane->refs, 1);
 	loop_post(lane->worker->loop, &lane->poke_work);
+}
+
+void lane_free(struct lane *lane)
+{
+	free(lane->parking);
+	free(lane);
 }
 
 void lane_tick(struct lane *lane)

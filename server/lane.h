@@ -9,7 +9,8 @@
  * refused HELLO goes to FINISHING, until its answer is out.
  *
  * A lane belongs to its worker. Another thread may only poke it, holding the server's lock, as long
- * as it finds it in a session's slot.
+ * as it finds it in a session's slot. A lane that is gone stays valid, if useless, until the end of
+ * the loop's turn, so that any of its functions may end it without its caller's minding.
  */
 #ifndef SERVER_LANE_H
 #define SERVER_LANE_H
@@ -114,6 +115,9 @@ void lane_poke(struct lane *lane, unsigned pokes);
 /* Stops reading; closes once the replies of all that was begun are out. */
 void lane_finish(struct lane *lane, const char *why);
 
+/* For the worker that buried it. */
+void lane_free(struct lane *lane);
+
 /* Looks at HELLO's deadline and for peers that take no replies. Once a WORKER_TICK. */
 void lane_tick(struct lane *lane);
 
@@ -129,7 +133,7 @@ void lane_close_requested(struct lane *lane, struct request *request);
 __attribute__((format(printf, 2, 3))) void lane_violation(struct lane *lane, const char *format,
 							  ...);
 
-/* A request of the lane is over. The lane may be gone afterwards. */
+/* A request of the lane is over. */
 void lane_request_over(struct lane *lane);
 
 /* If the client doesn't know the current size or permissions yet, it is told now: before the answer

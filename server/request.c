@@ -279,7 +279,7 @@ static void submit(struct request *r, const struct kind *kind, const struct mess
 	else if (header->type == DST_HASH)
 		r->op.hash_seed = wire_u64_decode(message->payload);
 	else if (header->type == DST_EXTENTS)
-		r->op.extents = (struct wire_extent *)r->buf->data;
+		r->op.extents = r->op.data;
 	backend_submit(r->lane->export->backend, &r->op);
 }
 

@@ -35,7 +35,7 @@ struct request {
 /*
  * Serves the message: checks it, answers it or has the backend do it and answers then. Takes over
  * message->buf. False: no request or buffer is to be had, nothing has happened, the message and
- * its buf are still the caller's. The lane may be gone afterwards.
+ * its buf are still the caller's.
  */
 bool request_serve(struct lane *lane, struct message *message);
 

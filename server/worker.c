@@ -41,6 +41,24 @@ void worker_feed(struct worker *worker)
 		loop_defer(worker->loop, &worker->feed_hook);
 }
 
+static void free_buried(void *arg)
+{
+	struct worker *worker = arg;
+
+	for (struct lane *lane; (lane = worker->buried);) {
+		worker->buried = lane->next;
+		lane_free(lane);
+	}
+}
+
+void worker_bury(struct worker *worker, struct lane *lane)
+{
+	lane->next = worker->buried;
+	worker->buried = lane;
+	if (!worker->ending)
+		loop_defer(worker->loop, &worker->bury_hook);
+}
+
 static void tick(void *arg)
 {
 	struct worker *worker = arg;
@@ -139,6 +157,7 @@ struct worker *worker_new(struct server *server, unsigned index)
 	worker->index = index;
 	worker->starved_tail = &worker->starved;
 	worker->feed_hook = (struct loop_hook){.callback = feed, .arg = worker};
+	worker->bury_hook = (struct loop_hook){.callback = free_buried, .arg = worker};
 	worker->stop_work = (struct loop_work){.callback = run_stop, .arg = worker};
 	worker->loop = loop_new();
 	worker->requests = pool_new(sizeof(struct request), RESERVED_REQUESTS, WORKER_MAX_REQUESTS);
@@ -198,9 +217,12 @@ void worker_free(struct worker **pointer)
 		loop_stop(worker->loop);
 		pthread_join(worker->thread, NULL);
 	}
+	worker->ending = true;
 	loop_defer_cancel(&worker->feed_hook);
+	loop_defer_cancel(&worker->bury_hook);
 	loop_timer_destroy(&worker->tick);
-	loop_free(&worker->loop);
+	loop_free(&worker->loop); /* runs what was posted, the last pokes too */
+	free_buried(worker);
 	pool_free(&worker->requests);
 	buf_pool_free(&worker->bufs);
 	free(worker);

@@ -35,6 +35,9 @@ struct worker {
 	_Atomic unsigned lane_count; /* those on their way here included; any thread */
 	struct lane *starved, **starved_tail; /* wait for pools, first come first served */
 	struct loop_hook feed_hook;
+	struct lane *buried; /* freed at the end of the turn */
+	struct loop_hook bury_hook;
+	bool ending; /* the loop defers no hooks any more */
 	struct loop_timer tick;
 
 	struct loop_work stop_work;
@@ -59,6 +62,9 @@ void worker_stop(struct worker *worker);
 
 /* A lane is gone: one that stops may be done now. */
 void worker_lane_gone(struct worker *worker);
+
+/* Frees the lane at the end of the turn. */
+void worker_bury(struct worker *worker, struct lane *lane);
 
 /* Requests or buffers came back: lanes that wait for them go on, before the loop sleeps. */
 void worker_feed(struct worker *worker);
