@@ -30,7 +30,7 @@ expect_match 'refused 127\.0\.0\.1:[0-9]*: it did not say HELLO in time' cat "$D
 "$TOOLS/rawclient" "$PORT" hello_tells_about_the_export
 
 # Room for five connections.
-used=$(ls "/proc/$DSTD_PID/fd" | wc -l)
+used=$(find "/proc/$DSTD_PID/fd" -mindepth 1 | wc -l)
 prlimit --pid "$DSTD_PID" --nofile=$((used + 5))
 silent 15 3
 expect_match "can't accept connections for now: Too many open files" cat "$DSTD_LOG"
