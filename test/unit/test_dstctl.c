@@ -494,8 +494,7 @@ int main(void)
 	log_init("test_dstctl", LOG_LEVEL_ERROR);
 	set_up_folder();
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	snprintf(command, sizeof(command), "rm -rf %s/* && rmdir %s 2>/dev/null || rm -rf %s",
-		 test.folder, test.folder, test.folder);
+	snprintf(command, sizeof(command), "rm -rf %s", test.folder);
 	if (system(command))
 		printf("%s is left\n", test.folder);
 	return failed;
