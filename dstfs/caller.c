@@ -18,7 +18,7 @@ static FILE *open_proc(pid_t thread, const char *file)
 	return fopen(path, "re");
 }
 
-/* A SIGKILL waits for it, alone or with its process. True also if it is gone. */
+/* A SIGKILL waits for it, alone or with its process. */
 static bool kill_pending(pid_t thread)
 {
 	FILE *status = open_proc(thread, "status");
@@ -27,7 +27,7 @@ static bool kill_pending(pid_t thread)
 	char line[256];
 
 	if (!status)
-		return true;
+		return false;
 	while (!pending && fgets(line, sizeof(line), status))
 		if (sscanf(line, "SigPnd: %" SCNx64, &signals) == 1 ||
 		    sscanf(line, "ShdPnd: %" SCNx64, &signals) == 1)
@@ -36,7 +36,7 @@ static bool kill_pending(pid_t thread)
 	return pending;
 }
 
-/* True also if it is gone. See proc(5): "pid (comm) state ppid pgrp session tty_nr tpgid flags". */
+/* See proc(5): "pid (comm) state ppid pgrp session tty_nr tpgid flags". */
 static bool exiting(pid_t thread)
 {
 	FILE *stat = open_proc(thread, "stat");
@@ -45,7 +45,7 @@ static bool exiting(pid_t thread)
 	char *end;
 
 	if (!stat)
-		return true;
+		return false;
 	end = fgets(line, sizeof(line), stat) ? strrchr(line, ')') : NULL;
 	if (end)
 		sscanf(end + 1, " %*c %*d %*d %*d %*d %*d %u", &flags);
