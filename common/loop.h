@@ -52,6 +52,9 @@ struct loop_work {
 
 void loop_post(struct loop *loop, struct loop_work *work); /* any thread */
 
+/* Runs what is posted to a loop that has stopped, so that its objects may go. */
+void loop_run_posted(struct loop *loop);
+
 /*
  * Deferred hooks: run once, after this turn's events and before the loop sleeps. This is where
  * what was gathered in a turn is sent together. Deferring a hook that is deferred does nothing.

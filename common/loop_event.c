@@ -56,9 +56,8 @@ static void loop_wake(struct loop *loop)
 		;
 }
 
-static void run_posted(evutil_socket_t fd, short what, void *arg)
+void loop_run_posted(struct loop *loop)
 {
-	struct loop *loop = arg;
 	struct loop_work *work, *next, *in_order = NULL;
 	uint64_t count;
 
@@ -75,6 +74,11 @@ static void run_posted(evutil_socket_t fd, short what, void *arg)
 		next = work->next; /* the callback may free or post it again */
 		work->callback(work->arg);
 	}
+}
+
+static void woken(evutil_socket_t fd, short what, void *arg)
+{
+	loop_run_posted(arg);
 }
 
 struct loop *loop_new(void)
@@ -95,7 +99,7 @@ struct loop *loop_new(void)
 	}
 	if (loop->wake_fd >= 0 && loop->base)
 		loop->wake_event =
-			event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, run_posted, loop);
+			event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, woken, loop);
 	if (!loop->wake_event || event_add(loop->wake_event, NULL))
 		loop_free(&loop);
 	return loop;
@@ -114,7 +118,7 @@ void loop_free(struct loop **pointer)
 	pthread_mutex_unlock(&resolve_lock);
 	/* Results that were posted but not run yet belong to cancelled look-ups: free them. */
 	if (loop->wake_event)
-		run_posted(loop->wake_fd, 0, loop);
+		loop_run_posted(loop);
 	assert(!loop->hooks);
 	if (loop->wake_event)
 		event_free(loop->wake_event);
