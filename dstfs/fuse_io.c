@@ -43,6 +43,7 @@ struct fuse_io {
 	_Atomic bool interrupt_posted;
 	bool interrupt_seen; /* the posted work has run */
 	bool finished;       /* answered; the posted work frees it */
+	bool ending;         /* the sweep lets it go */
 	unsigned sweeps;     /* that it has seen; from anew when it is interrupted */
 	struct loop_work interrupt;
 };
@@ -103,11 +104,18 @@ static void sweep(void *arg)
 {
 	struct fuse_io_port *port = arg;
 
-	for (struct fuse_io *f = port->active, *next; f; f = next) {
-		next = f->next;
+	for (struct fuse_io *f = port->active; f; f = f->next) {
 		f->sweeps++;
-		if (should_end(f))
-			volume_cancel(&f->io, EINTR);
+		f->ending = should_end(f);
+	}
+	/* The room that one leaves lets others start, and any of those may complete at once. */
+	for (struct fuse_io *f = port->active; f;) {
+		if (!f->ending) {
+			f = f->next;
+			continue;
+		}
+		volume_cancel(&f->io, EINTR);
+		f = port->active;
 	}
 	port->sweeping = port->active;
 	if (port->sweeping)
@@ -419,10 +427,7 @@ void fuse_io_destroy(struct fuse_ops *ops)
 	for (unsigned i = 0; i < ops->mount->worker_count; i++) {
 		assert(!ops->ports[i].active);
 		loop_timer_destroy(&ops->ports[i].sweep_timer);
-		/* One that was interrupted and answered at the last moment is still posted: then the
-		 * pool stays, and goes with the process. */
-		if (ops->ports[i].pool && !pool_in_use(ops->ports[i].pool))
-			pool_free(&ops->ports[i].pool);
+		pool_free(&ops->ports[i].pool);
 	}
 	free(ops->ports);
 	ops->ports = NULL;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -151,11 +152,10 @@ void fuse_port_free(struct fuse_port **pointer)
 
 /*
  * libfuse 3.14 can't ask for FUSE_DIRECT_IO_ALLOW_MMAP, so its answer to INIT gets the flag on its
- * way out. INIT is the first request of a mount, alone, before any worker runs beside another.
+ * way out. INIT is the first request of a mount, and its answer the first; but other workers may
+ * answer theirs right after it.
  */
-static struct {
-	uint64_t unique; /* of the INIT that offers the flag; 0: none */
-} init_request;
+static _Atomic uint64_t init_unique; /* of the INIT that offers the flag; 0: none */
 
 static ssize_t device_read(int fd, void *data, size_t size, void *userdata)
 {
@@ -165,7 +165,7 @@ static ssize_t device_read(int fd, void *data, size_t size, void *userdata)
 
 	if (n >= (ssize_t)(sizeof(*header) + sizeof(*init)) && header->opcode == FUSE_INIT &&
 	    init->flags & FUSE_INIT_EXT && init->flags2 & DIRECT_IO_ALLOW_MMAP_FLAGS2)
-		init_request.unique = header->unique;
+		init_unique = header->unique;
 	return n;
 }
 
@@ -173,13 +173,13 @@ static ssize_t device_writev(int fd, struct iovec *iov, int count, void *userdat
 {
 	const struct fuse_out_header *header = iov[0].iov_base;
 
-	if (init_request.unique && header->unique == init_request.unique && !header->error &&
-	    count == 2 && iov[1].iov_len >= sizeof(struct fuse_init_out)) {
+	if (init_unique && header->unique == init_unique && !header->error && count == 2 &&
+	    iov[1].iov_len >= sizeof(struct fuse_init_out)) {
 		struct fuse_init_out *init = iov[1].iov_base;
 
 		init->flags |= FUSE_INIT_EXT;
 		init->flags2 |= DIRECT_IO_ALLOW_MMAP_FLAGS2;
-		init_request.unique = 0;
+		init_unique = 0;
 	}
 	return writev(fd, iov, count);
 }

@@ -44,7 +44,8 @@ struct dstfs {
 	struct loop_timer timer; /* the start's patience */
 	struct loop_work ended;  /* posted by a port: the mount is gone */
 	_Atomic bool gone;
-	bool mounted, answering, ready, stopping;
+	bool mounted, answering, ready;
+	bool stopping; /* no requests come in any more */
 	int status; /* of the process */
 };
 
@@ -154,8 +155,9 @@ static void run_ended(void *arg)
 {
 	struct dstfs *d = arg;
 
-	if (!d->stopping)
-		log_info("%s was unmounted", d->options.mountpoint);
+	if (d->stopping) /* it is over already; the loop may be busy with the last flush */
+		return;
+	log_info("%s was unmounted", d->options.mountpoint);
 	loop_stop(main_loop(d));
 }
 
@@ -226,10 +228,12 @@ static void on_signal(void *arg, int signal)
 	struct dstfs *d = arg;
 
 	if (signal == SIGHUP) {
-		reload(d);
+		if (!d->stopping)
+			reload(d);
 		return;
 	}
-	log_info("stopping: %s", strsignal(signal));
+	/* A second one ends the last flush: somebody is in a hurry. */
+	log_info("stopping%s: %s", d->stopping ? " at once" : "", strsignal(signal));
 	loop_stop(main_loop(d));
 }
 
@@ -309,21 +313,23 @@ static int start(struct dstfs *d)
 /* ---- end ---- */
 
 /*
- * No more requests come in: the kernel's mount goes (detached if it is busy), the workers stop, and
- * what was under way is answered with an error that nobody reads any more.
+ * No more requests come in: the workers stop, what was under way is answered with EIO, and the
+ * kernel's mount goes, detached if it is busy. In this order, since unmounting closes the device,
+ * whose number the next descriptor gets.
  */
 static void stop_requests(struct dstfs *d)
 {
 	d->stopping = true;
 	control_free(&d->control);
-	if (d->mounted)
-		fuse_session_unmount(d->session);
 	for (unsigned i = 0; i < d->mount.worker_count; i++)
 		worker_join(&d->mount.workers[i]);
-	for (unsigned i = 0; i < d->mount.worker_count && d->ports; i++)
+	for (unsigned i = 0; i < d->mount.worker_count; i++)
+		loop_run_posted(d->mount.workers[i].loop); /* it names ports and requests */
+	for (unsigned i = 0; i < d->mount.worker_count; i++)
 		fuse_port_free(&d->ports[i]);
-	if (d->ops.mount)
-		fuse_ops_cancel_all(&d->ops);
+	fuse_ops_cancel_all(&d->ops);
+	fuse_session_unmount(d->session);
+	d->ops.session = NULL; /* nobody to notify */
 }
 
 static void stop(struct dstfs *d)
@@ -332,11 +338,8 @@ static void stop(struct dstfs *d)
 	stop_requests(d);
 	if (last_flush(&d->mount, d->options.stop_timeout) && !d->status)
 		d->status = EXIT_NOT_DURABLE;
-	d->ops.session = NULL;
-	if (d->session)
-		fuse_session_destroy(d->session);
-	if (d->ops.mount)
-		fuse_ops_destroy(&d->ops);
+	fuse_session_destroy(d->session);
+	fuse_ops_destroy(&d->ops);
 	for (size_t i = 0; i < SIGNALS; i++)
 		loop_signal_free(&d->signals[i]);
 	loop_timer_destroy(&d->timer);

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define MOUNT_MAX_VOLUMES 4096u
-#define MOUNT_ROOT_INODE 1u  /* FUSE's */
+#define MOUNT_ROOT_INODE 1u /* FUSE's */
 #define MOUNT_FIRST_INODE 2u /* of the first volume; the others follow in order */
 
 /* A volume and what only the mount knows of it. */
@@ -26,10 +26,10 @@ struct mount_volume {
 	struct mount *mount;
 	uint64_t inode;
 	enum cache_mode cache;
-	bool keep_cache;        /* the page cache stays valid between opens */
-	uint64_t wait;          /* nanoseconds that an open waits for an absent node */
-	_Atomic int64_t mtime;  /* seconds since 1970 */
-	_Atomic bool settled;   /* the first attempt to reach its node has ended, well or badly */
+	bool keep_cache; /* the page cache stays valid between opens */
+	_Atomic uint64_t wait; /* nanoseconds that an open waits for an absent node */
+	_Atomic int64_t mtime; /* seconds since 1970 */
+	_Atomic bool settled; /* the first attempt to reach its node has ended, well or badly */
 	_Atomic bool announced; /* `changed` work is posted */
 	struct loop_work changed;
 };
@@ -39,7 +39,7 @@ struct mount {
 	struct worker *workers;
 	unsigned worker_count;
 	char client[DST_MAX_CLIENT_NAME + 1]; /* our name for servers: "host:/mnt/dst" */
-	uint64_t started;                     /* clock_now() */
+	uint64_t started; /* clock_now() */
 	struct mount_volume *volumes[MOUNT_MAX_VOLUMES];
 	_Atomic unsigned volume_count;
 	/* A volume's state or size has changed. Worker 0's thread. */
