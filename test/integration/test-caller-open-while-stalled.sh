@@ -12,8 +12,10 @@ buffered=$JOB
 sleep 0.5
 expect ok within 3 python3 "$SRC/test/tools/call.py" "$VOL" ro
 expect ok within 3 python3 "$SRC/test/tools/call.py" "$VOL" rw,direct
+# Both at once: in this mode the kernel lets one writer of a file at a time through, and the other
+# waits for it unkillably.
+kill -KILL "$writer" "$buffered"
 for pid in $writer $buffered; do
-	kill -KILL "$pid"
 	wait_until 2 gone "$pid" || fail "a writer can't be killed"
 done
 kill -CONT "$DSTD_PID"
