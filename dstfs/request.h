@@ -10,11 +10,10 @@
 #include "common/pool.h"
 #include "common/range.h"
 #include "common/wire.h"
+#include "dstfs/worker.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-struct worker;
 
 enum request_type {
 	REQUEST_READ,

@@ -3,7 +3,6 @@
 #include "dstfs/volume.h"
 
 #include "common/counter.h"
-#include "dstfs/worker.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,6 +12,7 @@
 struct volume_counters {
 	counter_t reads, read_bytes, writes, write_bytes, flushes, zeroes, copies, errors;
 	counter_t interrupted;
+	counter_t modified_bytes; /* acknowledged, of whatever changes content */
 	counter_t inflight; /* a level */
 };
 
@@ -21,6 +21,7 @@ struct volume_port {
 	unsigned at_target; /* requests there now */
 	unsigned most;
 	struct request_list parked; /* in order of arrival */
+	bool unparking; /* a completion that comes at once leaves the rest to the caller */
 	struct volume_counters counters;
 };
 
@@ -109,7 +110,7 @@ static uint64_t acknowledged(const struct volume *volume)
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < volume->port_count; i++)
-		sum += counter_get(&volume->ports[i].counters.write_bytes);
+		sum += counter_get(&volume->ports[i].counters.modified_bytes);
 	return sum;
 }
 
@@ -139,6 +140,9 @@ static void pass_on(struct volume_io *io)
 
 static void unpark(struct volume_port *port)
 {
+	if (port->unparking)
+		return;
+	port->unparking = true;
 	while (port->parked.first && port->at_target < port->most) {
 		struct volume_io *io = (struct volume_io *)port->parked.first;
 
@@ -146,6 +150,7 @@ static void unpark(struct volume_port *port)
 		io->parked = false;
 		pass_on(io);
 	}
+	port->unparking = false;
 }
 
 /* The target's completion. */
@@ -155,6 +160,10 @@ static void request_done(struct request *request, int error)
 	struct volume_port *port = port_of(io);
 
 	port->at_target--;
+	if (!error && modifies(request->type))
+		counter_add(&port->counters.modified_bytes, request->type == REQUEST_COPY
+								    ? request->result
+								    : request->range.length);
 	if (!error && io->rest.length)
 		pass_on(io); /* the next piece of a long range */
 	else
@@ -281,8 +290,8 @@ json_t *volume_status(struct volume *volume)
 		uint64_t sum = 0;
 
 		for (unsigned i = 0; i < volume->port_count; i++)
-			sum += counter_get((counter_t *)((char *)&volume->ports[i].counters +
-							 rows[r].offset));
+			sum += counter_get(
+				(counter_t *)((char *)&volume->ports[i].counters + rows[r].offset));
 		json_object_set_new(counters, rows[r].name, json_integer((json_int_t)sum));
 	}
 	return json_pack("{s:s, s:I, s:s, s:b, s:I, s:o, s:[o]}", "name", volume->name, "size",
