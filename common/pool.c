@@ -241,6 +241,7 @@ struct buf *buf_ref(struct buf *buf)
 void buf_unref(struct buf **pointer)
 {
 	struct buf *buf = *pointer;
+	struct buf_waiter *waiter;
 
 	*pointer = NULL;
 	if (!buf)
@@ -252,9 +253,7 @@ void buf_unref(struct buf **pointer)
 	buf->next_free = buf->pool->free;
 	buf->pool->free = buf;
 	buf->pool->in_use--;
-	if (buf->pool->waiters) {
-		struct buf_waiter *waiter = buf->pool->waiters;
-
+	while ((waiter = buf->pool->waiters)) {
 		buf_wait_cancel(waiter);
 		waiter->callback(waiter->arg);
 	}

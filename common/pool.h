@@ -42,7 +42,7 @@ struct buf {
 struct buf_pool;
 
 struct buf_pool *buf_pool_new(unsigned reserve, unsigned most); /* NULL: out of memory */
-void buf_pool_free(struct buf_pool **pool);                     /* every buffer must be back */
+void buf_pool_free(struct buf_pool **pool); /* every buffer must be back */
 
 struct buf *buf_get(struct buf_pool *pool); /* one reference; NULL: `most` are out, or no memory */
 struct buf *buf_ref(struct buf *buf);
@@ -50,8 +50,9 @@ void buf_unref(struct buf **buf); /* nulls *buf; NULL in *buf is fine */
 unsigned buf_pool_in_use(const struct buf_pool *pool);
 
 /*
- * For who found the pool empty: `callback` runs once, from the buf_unref() that brings a buffer back,
- * first come first served. It must not get the buffer right there, but arrange to be called soon.
+ * For who found the pool empty: `callback` runs once, from the next buf_unref() that brings a buffer
+ * back. It must not get the buffer right there, but arrange to be called soon. All who wait are
+ * told, first come first, since the first may no longer want it; who finds it gone waits again.
  */
 struct buf_waiter {
 	void (*callback)(void *arg);
@@ -61,6 +62,6 @@ struct buf_waiter {
 };
 
 void buf_wait(struct buf_pool *pool, struct buf_waiter *waiter); /* waiting already: fine */
-void buf_wait_cancel(struct buf_waiter *waiter);                 /* not waiting: fine */
+void buf_wait_cancel(struct buf_waiter *waiter); /* not waiting: fine */
 
 #endif
