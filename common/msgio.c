@@ -11,7 +11,8 @@
  * Out: a list of entries, encoded when they are queued, gathered into one writev() by a hook that
  * runs before the loop sleeps. When much has gathered within a turn it is sent at once, so that the
  * other side works while this one goes on. Entries that were sent during a turn wait in `done` for
- * the hook to return them, because msgio_send() promises not to call back.
+ * the hook to return them, because msgio_send() promises not to call back. They are returned before
+ * what was received later is handed out: so a reply to an entry that is still out is a lie.
  */
 #include "common/msgio.h"
 
@@ -23,7 +24,7 @@
 #define STAGE_SMALL (DST_HEADER_SIZE + DST_MAX_HELLO) /* until the peer has been let in */
 #define STAGE_FULL (256u << 10)
 #define STAGE_AFTER_DIRECT 4096u /* bytes to stage when large messages follow each other */
-#define READS_PER_EVENT 4        /* then other connections get their turn */
+#define READS_PER_EVENT 4 /* then other connections get their turn */
 #define SEND_IOVECS 256
 #define SEND_EARLY (256u << 10) /* queued bytes that don't wait for the turn's end */
 
@@ -43,14 +44,14 @@ struct msgio {
 	uint8_t *stage_next; /* a larger one that replaces it before the next read, or NULL */
 	size_t stage_size, stage_start, stage_end; /* bytes [start, end) are received, not parsed */
 	struct msgio_in direct; /* direct.buf: a large message whose payload is being received */
-	uint32_t direct_have;   /* bytes of it */
-	bool direct_recent;     /* the last message was large */
+	uint32_t direct_have; /* bytes of it */
+	bool direct_recent; /* the last message was large */
 	bool paused;
 	struct buf_waiter buf_waiter; /* waiting for a payload buffer */
 
 	/* out */
 	struct msgio_out *queue, **queue_tail;
-	size_t queue_sent;  /* bytes of the first entry that are gone */
+	size_t queue_sent; /* bytes of the first entry that are gone */
 	size_t queue_bytes; /* in the queue, queue_sent not counted */
 	struct msgio_out *done, **done_tail;
 	bool blocked; /* the stream takes no more for now */
@@ -64,7 +65,7 @@ struct msgio {
 	const char *why;
 	struct loop_hook closed_hook;
 	unsigned depth; /* callbacks that are running */
-	bool dead;      /* closed by a callback: the outermost frees */
+	bool dead; /* closed by a callback: the outermost frees */
 };
 
 static void release(struct msgio *m)
@@ -251,7 +252,8 @@ static void buf_came(void *arg)
 /* Hands one message out. False: stop parsing (paused, failed, or closed and perhaps freed). */
 static bool deliver(struct msgio *m, struct msgio_in *in)
 {
-	in->digest_ok = in->header.digest == wire_digest(m->checksum, in->payload, in->header.payload);
+	in->digest_ok =
+		in->header.digest == wire_digest(m->checksum, in->payload, in->header.payload);
 	m->stats.messages_in++;
 	if (!in->digest_ok)
 		m->stats.bad_digests++;
@@ -406,14 +408,14 @@ static void on_readable(void *arg)
 	m->depth++;
 	for (int i = 0; i < READS_PER_EVENT && listening(m); i++) {
 		n = receive(m, &asked);
-		if (n == 0)
-			end_of_stream(m);
-		else if (n == -EAGAIN)
-			break;
-		else if (n < 0)
-			fail_stream(m, (int)-n, "receiving failed");
-		else
+		if (n > 0) {
+			return_done(m);
 			parse(m);
+		} else if (n == 0) {
+			end_of_stream(m);
+		} else if (n != -EAGAIN) {
+			fail_stream(m, (int)-n, "receiving failed");
+		}
 		if (n < (ssize_t)asked)
 			break; /* drained: no need for another call to be told so */
 	}

@@ -27,20 +27,21 @@ struct msgio;
 struct msgio_in {
 	struct wire_header header;
 	const uint8_t *payload; /* header.payload bytes */
-	struct buf *buf;        /* holds the payload if it is large, else NULL: see msgio_take() */
-	bool digest_ok;         /* the payload is what was sent */
-	bool type_ok;           /* the type is known */
+	struct buf *buf; /* holds the payload if it is large, else NULL: see msgio_take() */
+	bool digest_ok; /* the payload is what was sent */
+	bool type_ok; /* the type is known */
 };
 
 /* A message that goes out. */
 struct msgio_out {
 	struct wire_header header; /* `digest` set by the caller: computed where the data entered */
-	const uint8_t *payload;    /* header.payload bytes; must stay valid until `sent` */
+	const uint8_t *payload; /* header.payload bytes; must stay valid until `sent` */
 	/* The entry and its payload are the owner's again: all bytes are with the stream, or the
-	 * connection is closing. Never called from inside msgio_send(). */
+	 * connection is closing. Called before any message that came in after they left. Never
+	 * called from inside msgio_send(). */
 	void (*sent)(struct msgio_out *out);
 	uint8_t encoded[DST_HEADER_SIZE]; /* msgio's */
-	struct msgio_out *next;           /* msgio's */
+	struct msgio_out *next; /* msgio's */
 };
 
 struct msgio_events {
@@ -64,7 +65,8 @@ struct msgio_stats {
  * Payload buffers come from `bufs`; when it is empty, reading waits until one comes back.
  */
 struct msgio *msgio_new(struct loop *loop, struct stream *stream, struct buf_pool *bufs,
-			enum wire_direction direction, const struct msgio_events *events, void *arg);
+			enum wire_direction direction, const struct msgio_events *events,
+			void *arg);
 
 /* After HELLO: full payloads, the negotiated checksum (from the next message on, both ways), a
  * larger receive buffer. 0 or ENOMEM. */
