@@ -2,6 +2,7 @@
 /* connector.c - see connector.h */
 #include "dstfs/connector.h"
 
+#include "common/clock.h"
 #include "common/stream_socket.h"
 
 #include <errno.h>
@@ -17,6 +18,8 @@ struct connector {
 	const struct uri *uri;
 	connector_fn *fn;
 	void *arg;
+	struct loop_timer timer; /* the end of this step: the look-up, or one address */
+	uint64_t deadline; /* clock_now() of the end of all */
 	struct loop_resolve *resolve;
 	struct loop_hook start_hook; /* unix and vsock: begins outside connector_start() */
 	struct stream *stream;
@@ -28,6 +31,7 @@ struct connector {
 
 static void connector_free(struct connector *c)
 {
+	loop_timer_destroy(&c->timer);
 	loop_resolve_cancel(&c->resolve);
 	loop_defer_cancel(&c->start_hook);
 	stream_close(&c->stream);
@@ -41,6 +45,14 @@ static void finish(struct connector *c, struct stream *stream)
 	connector_free(c);
 }
 
+/* What each of `steps` may take, so that all end by the deadline; nanoseconds. */
+static uint64_t share(const struct connector *c, unsigned steps)
+{
+	uint64_t now = clock_now();
+
+	return now < c->deadline ? (c->deadline - now) / steps : 0;
+}
+
 static const struct stream_events connecting_events;
 
 /* Starts on the current address, or the first after it that lets itself be tried. */
@@ -51,25 +63,43 @@ static void try_addresses(struct connector *c)
 
 		stream_address_print(address, c->text);
 		c->stream = stream_socket_connect(c->loop, address, &connecting_events, c);
-		if (c->stream)
+		if (c->stream) {
+			loop_timer_set(&c->timer, share(c, c->count - c->current));
 			return;
+		}
 		snprintf(c->reason, sizeof(c->reason), "%s: %s", c->text, strerror(errno));
 	}
 	finish(c, NULL);
+}
+
+static void address_failed(struct connector *c, const char *why)
+{
+	snprintf(c->reason, sizeof(c->reason), "%s: %s", c->text, why);
+	stream_close(&c->stream);
+	c->current++;
+	try_addresses(c);
 }
 
 static void on_connected(void *arg, int error)
 {
 	struct connector *c = arg;
 
-	if (!error) {
+	if (error)
+		address_failed(c, strerror(error));
+	else
 		finish(c, c->stream);
+}
+
+static void on_timeout(void *arg)
+{
+	struct connector *c = arg;
+
+	if (c->stream) {
+		address_failed(c, "no connection in time");
 		return;
 	}
-	snprintf(c->reason, sizeof(c->reason), "%s: %s", c->text, strerror(error));
-	stream_close(&c->stream);
-	c->current++;
-	try_addresses(c);
+	snprintf(c->reason, sizeof(c->reason), "looking up %s: no answer in time", c->uri->host);
+	finish(c, NULL);
 }
 
 static const struct stream_events connecting_events = {.connected = on_connected};
@@ -97,10 +127,12 @@ static void on_start(void *arg)
 
 	switch (c->uri->kind) {
 	case URI_TCP:
-		c->resolve = loop_resolve(c->loop, c->uri->host, (uint16_t)c->uri->port,
-					  on_resolved, c);
-		if (c->resolve)
+		c->resolve =
+			loop_resolve(c->loop, c->uri->host, (uint16_t)c->uri->port, on_resolved, c);
+		if (c->resolve) {
+			loop_timer_set(&c->timer, share(c, 1));
 			return;
+		}
 		error = errno;
 		break;
 	case URI_UNIX:
@@ -119,15 +151,20 @@ static void on_start(void *arg)
 	try_addresses(c);
 }
 
-struct connector *connector_start(struct loop *loop, const struct uri *uri, connector_fn *fn,
-				  void *arg)
+struct connector *connector_start(struct loop *loop, const struct uri *uri, uint64_t patience,
+				  connector_fn *fn, void *arg)
 {
 	struct connector *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return NULL;
+	if (loop_timer_init(&c->timer, loop, on_timeout, c)) {
+		free(c);
+		return NULL;
+	}
 	c->loop = loop;
 	c->uri = uri;
+	c->deadline = clock_now() + patience;
 	c->fn = fn;
 	c->arg = arg;
 	c->start_hook = (struct loop_hook){.callback = on_start, .arg = c};

@@ -8,10 +8,13 @@
  * by then finished all that the old connection had begun (proto.h, section 5), so an old write
  * can't overtake a new one.
  *
+ * A server that breaks the protocol loses its connection, whatever the breach: what it owes is then
+ * asked for again. One that does so each time is called on ever more rarely, like one that is away.
+ *
  * Two clocks watch. A request fails when it has waited timeout * (resends + 1) in all. A connection
  * that has been silent is asked with a PING, and given up when nothing at all comes in for
- * `timeout` after that: a slow disk delays its own requests, not the answer to PING. Silence is
- * measured by the bytes received, looked at once a tick, so the data path does nothing for it.
+ * `timeout` after that left: a slow disk delays its own requests, not the answer to PING. Silence is
+ * measured by the bytes that moved, looked at once a tick, so the data path does nothing for it.
  */
 #include "dstfs/lane.h"
 
@@ -31,11 +34,11 @@
 #define REASON_MAX (DST_MAX_REASON + 1)
 #define BACKOFF_MAX (30 * CLOCK_SEC)
 #define BACKOFF_DOUBLINGS 6u
-#define CONNECT_TIMEOUT_MAX (10 * CLOCK_SEC)
+#define ATTEMPT_PATIENCE_MAX (10 * CLOCK_SEC)
 #define TICK_MIN (10 * CLOCK_MS)
 #define TICK_MAX (1 * CLOCK_SEC)
 #define TICKS_PER_TIMEOUT 8u
-#define DAMAGED_TRIES 8u /* sends of one transaction whose payload keeps coming damaged */
+#define DAMAGED_TRIES 8u /* of one transaction whose payload keeps coming damaged */
 
 /* HELLO, PING and CLOSE: messages without a request. */
 struct plain_out {
@@ -55,26 +58,26 @@ struct lane {
 	struct msgio *msgio;
 	enum dst_checksum checksum;
 	char address[128]; /* of the peer, for the log */
-	struct loop_timer retry_timer; /* IDLE: next attempt. Else: end of this attempt */
-	unsigned failures;             /* attempts since the last success */
-	char last_reason[REASON_MAX];  /* logged last */
+	struct loop_timer retry_timer; /* IDLE: the next attempt. HELLO: the end of patience */
+	unsigned failures; /* in a row, attempts and connections that didn't last */
+	uint64_t ready_at; /* clock_now() when the connection became ready */
+	char last_reason[REASON_MAX]; /* logged last, of those failures */
 
 	struct txn_table txns;
 	struct request_list waiting;
-	bool pumping;
 
 	struct loop_timer tick_timer;
-	uint64_t seen_bytes_in; /* at the last tick */
-	uint64_t heard_at;      /* clock_now() of the tick that last saw bytes come in */
-	bool ping_due;          /* a PING is out, and nothing has come in since */
-	uint64_t ping_at;       /* clock_now() when it was sent */
+	struct msgio_stats seen; /* of this connection, at the last tick */
+	uint64_t heard_at; /* clock_now() of the tick that last saw bytes come in */
+	bool ping_out; /* a PING is not answered */
+	uint64_t ping_at; /* clock_now() when it was sent, or last kept waiting by others */
 	struct plain_out hello, ping;
-	struct log_limit limit_status, limit_damaged, limit_late, limit_expired;
+	struct log_limit limit_status, limit_damaged, limit_expired;
 	struct wire_extent extents[DST_MAX_EXTENTS]; /* of the reply that is being handled */
 };
 
 static const char *const state_names[] = {
-	[LANE_IDLE] = "idle",	[LANE_CONNECTING] = "connecting", [LANE_HELLO] = "hello",
+	[LANE_IDLE] = "idle",   [LANE_CONNECTING] = "connecting", [LANE_HELLO] = "hello",
 	[LANE_READY] = "ready", [LANE_STOPPED] = "stopped",
 };
 
@@ -113,37 +116,45 @@ static void set_state(struct lane *lane, enum lane_state state)
 
 static uint64_t expiry(const struct lane *lane)
 {
-	unsigned resends = lane->config.policy->resends;
+	uint64_t now = clock_now(), patience = target_patience(lane->config.policy);
 
-	if (resends == TARGET_FOREVER)
-		return UINT64_MAX;
-	return clock_now() + lane->config.policy->timeout * ((uint64_t)resends + 1);
+	return patience > UINT64_MAX - now ? UINT64_MAX : now + patience;
 }
 
 static void update_inflight(struct lane *lane)
 {
-	atomic_store_explicit(&lane->counters.inflight, lane->txns.count, memory_order_relaxed);
+	atomic_store_explicit(&lane->counters.inflight, lane->txns.in_flight, memory_order_relaxed);
 }
 
-/* Starts what waits, as far as there is room. */
+/* A transaction for the first request that waits. NULL: none waits, or there is no room, or no
+ * memory: then the next reply or tick tries again. */
+static struct txn *begin_waiting(struct lane *lane)
+{
+	struct request *request = lane->waiting.first;
+	struct txn *txn;
+
+	if (!request || !txn_table_has_room(&lane->txns))
+		return NULL;
+	txn = txn_new(&lane->txns, request);
+	if (txn)
+		request_list_remove(&lane->waiting, request);
+	return txn;
+}
+
+/* Sends what was sent on an earlier connection, then what waits, as far as there is room. */
 static void pump(struct lane *lane)
 {
-	if (lane->pumping || lane->state != LANE_READY)
-		return;
-	lane->pumping = true;
-	while (lane->waiting.first && txn_table_has_room(&lane->txns)) {
-		struct request *request = lane->waiting.first;
-		struct txn *txn;
+	while (lane->state == LANE_READY) {
+		struct txn *txn = txn_table_unsent(&lane->txns);
 
-		request_list_remove(&lane->waiting, request);
-		txn = txn_new(&lane->txns, request);
-		if (!txn) {
-			request->done(request, ENOMEM);
-			continue;
-		}
+		if (txn)
+			counter_add(&lane->counters.resends, 1);
+		else
+			txn = begin_waiting(lane);
+		if (!txn)
+			break;
 		txn_send(txn, lane->msgio, lane->checksum);
 	}
-	lane->pumping = false;
 	update_inflight(lane);
 }
 
@@ -173,14 +184,9 @@ void lane_cancel(struct lane *lane, struct request *request, int error)
 	if (request->place == REQUEST_WAITING) {
 		request_list_remove(&lane->waiting, request);
 	} else {
-		struct txn *txn = request->holder;
-
 		assert(request->place == REQUEST_IN_FLIGHT);
-		txn_orphan(txn);
-		if (lane->state != LANE_READY) { /* it will never be sent again */
-			txn_finish(txn);
-			update_inflight(lane);
-		}
+		txn_orphan(request->holder);
+		update_inflight(lane);
 	}
 	request->place = REQUEST_NOWHERE;
 	request->done(request, error);
@@ -196,8 +202,7 @@ static void give_up(struct lane *lane, struct request *request, uint64_t now)
 		    "%s: a request of %llu bytes at %llu failed: no answer within %llu s",
 		    node_text(lane, text), (unsigned long long)request->range.length,
 		    (unsigned long long)request->range.offset,
-		    (unsigned long long)(lane->config.policy->timeout *
-					 ((uint64_t)lane->config.policy->resends + 1) / CLOCK_SEC));
+		    (unsigned long long)(target_patience(lane->config.policy) / CLOCK_SEC));
 	lane_cancel(lane, request, EIO);
 }
 
@@ -219,14 +224,16 @@ static void expire(struct lane *lane, uint64_t now)
 
 static uint64_t backoff(const struct lane *lane)
 {
-	unsigned doublings = lane->failures < BACKOFF_DOUBLINGS ? lane->failures : BACKOFF_DOUBLINGS;
-	uint64_t delay = lane->config.policy->reconnect << doublings;
+	unsigned doublings =
+		lane->failures < BACKOFF_DOUBLINGS ? lane->failures : BACKOFF_DOUBLINGS;
+	uint64_t least = lane->config.policy->reconnect;
+	uint64_t most = least > BACKOFF_MAX ? least : BACKOFF_MAX;
+	uint64_t delay = least << doublings;
 
-	if (delay > BACKOFF_MAX && delay > lane->config.policy->reconnect)
-		delay = lane->config.policy->reconnect > BACKOFF_MAX
-				? lane->config.policy->reconnect
-				: BACKOFF_MAX;
-	return delay / 2 + random_below(delay / 2 + 1); /* jitter: clients don't come back in step */
+	if (delay > most)
+		delay = most;
+	return delay / 2 +
+	       random_below(delay / 2 + 1); /* jitter: clients don't come back in step */
 }
 
 /* One line when the cause changes, then one for each doubling of the attempts. */
@@ -242,23 +249,46 @@ static void log_lost(struct lane *lane, const char *reason)
 	}
 }
 
+/* What this connection has moved since it was asked last; counts it. */
+static struct msgio_stats take_stats(struct lane *lane)
+{
+	struct msgio_stats now = *msgio_stats(lane->msgio), moved;
+
+	moved = (struct msgio_stats){
+		.messages_in = now.messages_in - lane->seen.messages_in,
+		.messages_out = now.messages_out - lane->seen.messages_out,
+		.bytes_in = now.bytes_in - lane->seen.bytes_in,
+		.bytes_out = now.bytes_out - lane->seen.bytes_out,
+	};
+	lane->seen = now;
+	counter_add(&lane->counters.messages_in, moved.messages_in);
+	counter_add(&lane->counters.messages_out, moved.messages_out);
+	counter_add(&lane->counters.bytes_in, moved.bytes_in);
+	counter_add(&lane->counters.bytes_out, moved.bytes_out);
+	return moved;
+}
+
 /* The attempt or the connection is over; the next attempt is arranged. */
 static void disconnect(struct lane *lane, bool refused, const char *reason)
 {
 	bool was_ready = lane->state == LANE_READY;
+	/* One that ends as soon as it is up is no better than none. */
+	bool lasted = was_ready && clock_now() - lane->ready_at >= lane->config.policy->reconnect;
 
 	connector_cancel(&lane->connector);
+	if (lane->msgio)
+		take_stats(lane);
 	msgio_close(&lane->msgio);
 	set_state(lane, LANE_IDLE);
-	for (struct txn *txn = lane->txns.first, *next; txn; txn = next) {
-		next = txn->next;
-		if (!txn->request) /* nobody waits for it, and it must not be sent again */
-			txn_finish(txn);
-	}
+	txn_table_disconnected(&lane->txns);
 	update_inflight(lane);
+	if (lasted) {
+		lane->failures = 0;
+		lane->last_reason[0] = 0;
+	}
 	log_lost(lane, reason);
-	/* A connection that worked is missed at once; a failed attempt waits longer each time. */
-	loop_timer_set(&lane->retry_timer, was_ready ? CLOCK_MS : backoff(lane));
+	/* A connection that worked is missed at once; what fails waits longer each time. */
+	loop_timer_set(&lane->retry_timer, lasted ? CLOCK_MS : backoff(lane));
 	lane->failures++;
 	lane->config.events->lost(lane->config.arg, was_ready, refused, reason);
 }
@@ -300,8 +330,7 @@ static void say_hello(struct lane *lane)
 	snprintf(attrs.export_name, sizeof(attrs.export_name), "%s", lane->config.uri->export_name);
 	memcpy(attrs.session, lane->config.session, DST_ID_SIZE);
 	snprintf(attrs.client, sizeof(attrs.client), "%s", lane->config.client);
-	send_plain(lane, &lane->hello, DST_HELLO,
-		   wire_attrs_encode(lane->hello.payload, &attrs));
+	send_plain(lane, &lane->hello, DST_HELLO, wire_attrs_encode(lane->hello.payload, &attrs));
 }
 
 /* What the server must tell before it is believed. */
@@ -309,8 +338,8 @@ static int check_welcome(const struct wire_attrs *attrs, const struct lane *lane
 {
 	const uint32_t needed = 1u << DST_ATTR_PERMISSIONS | 1u << DST_ATTR_CHECKSUM |
 				1u << DST_ATTR_SIZE | 1u << DST_ATTR_LIMITS;
-	uint32_t offered = lane->config.policy->checksum ? 1u << DST_CHECKSUM_XXH3
-							 : 1u << DST_CHECKSUM_NONE;
+	uint32_t offered =
+		lane->config.policy->checksum ? 1u << DST_CHECKSUM_XXH3 : 1u << DST_CHECKSUM_NONE;
 
 	if ((attrs->has & needed) != needed)
 		snprintf(reason, REASON_MAX, "the server's HELLO lacks an attribute");
@@ -330,19 +359,13 @@ static void become_ready(struct lane *lane)
 {
 	char text[URI_TEXT_MAX];
 
-	lane->failures = 0;
-	lane->last_reason[0] = 0;
-	lane->ping_due = false;
-	lane->heard_at = clock_now();
+	lane->ping_out = false;
+	lane->ready_at = lane->heard_at = clock_now();
 	counter_add(&lane->counters.connects, 1);
 	loop_timer_cancel(&lane->retry_timer);
 	set_state(lane, LANE_READY);
 	log_info("%s: connected to %s%s", node_text(lane, text), lane->address,
-		 lane->txns.count ? ", sending again what was not acknowledged" : "");
-	for (struct txn *txn = lane->txns.first; txn; txn = txn->next) {
-		counter_add(&lane->counters.resends, 1);
-		txn_send(txn, lane->msgio, lane->checksum);
-	}
+		 lane->txns.first ? ", sending again what was not acknowledged" : "");
 	pump(lane);
 }
 
@@ -364,7 +387,11 @@ static void hello_answered(struct lane *lane, const struct msgio_in *in)
 	}
 	if (!error)
 		error = check_welcome(&attrs, lane, reason);
-	if (!error)
+	if (!error && msgio_open_up(lane->msgio, (enum dst_checksum)attrs.checksum)) {
+		disconnect(lane, false, "out of memory");
+		return;
+	}
+	if (!error) /* last: from here on the node counts us as ready */
 		error = lane->config.events->welcome(lane->config.arg, &attrs, reason,
 						     sizeof(reason));
 	if (error) {
@@ -373,15 +400,25 @@ static void hello_answered(struct lane *lane, const struct msgio_in *in)
 		return;
 	}
 	lane->checksum = attrs.checksum;
-	lane->txns.depth = attrs.depth < DST_MAX_DEPTH ? attrs.depth : DST_MAX_DEPTH;
-	if (msgio_open_up(lane->msgio, lane->checksum)) {
-		disconnect(lane, false, "out of memory");
-		return;
-	}
+	lane->txns.depth = attrs.depth;
 	become_ready(lane);
 }
 
 /* ---- replies ---- */
+
+/* They must describe the reply's length, and no more than was asked for. */
+static int accept_extents(struct lane *lane, struct request *request, const struct msgio_in *in)
+{
+	uint64_t described = 0;
+
+	if (wire_extents_decode(lane->extents, &request->extent_count, in->payload,
+				in->header.payload, request->range.length))
+		return EPROTO;
+	for (unsigned i = 0; i < request->extent_count; i++)
+		described += lane->extents[i].length;
+	request->extents = lane->extents;
+	return described == in->header.range.length ? 0 : EPROTO;
+}
 
 /* Does the reply's payload fit the request? Sets what the request returns. 0 or EPROTO. */
 static int accept_payload(struct lane *lane, struct request *request, const struct msgio_in *in)
@@ -396,9 +433,7 @@ static int accept_payload(struct lane *lane, struct request *request, const stru
 		request->hash = in->payload;
 		return header->payload == DST_HASH_SIZE ? 0 : EPROTO;
 	case REQUEST_EXTENTS:
-		request->extents = lane->extents;
-		return wire_extents_decode(lane->extents, &request->extent_count, in->payload,
-					   header->payload, request->range.length);
+		return accept_extents(lane, request, in);
 	case REQUEST_COPY:
 		request->result = header->range.length;
 		return header->range.length && header->range.length <= request->range.length
@@ -420,10 +455,8 @@ static void ask_again(struct lane *lane, struct txn *txn)
 		    node_text(lane, text), wire_type_name(txn->out.header.type),
 		    (unsigned long long)txn->out.header.range.length,
 		    (unsigned long long)txn->out.header.range.offset);
-	if (!txn->request || txn->tries >= DAMAGED_TRIES) {
+	if (!txn->request || ++txn->damaged >= DAMAGED_TRIES) {
 		complete(lane, txn, EIO);
-	} else if (txn->queued) {
-		disconnect(lane, false, "the server answered what was not sent yet");
 	} else {
 		counter_add(&lane->counters.resends, 1);
 		txn_send(txn, lane->msgio, lane->checksum);
@@ -434,37 +467,59 @@ static void log_status(struct lane *lane, const struct txn *txn, uint16_t status
 {
 	char text[URI_TEXT_MAX];
 
-	log_limited(&lane->limit_status,
-		    status == DST_EOPNOTSUPP ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR,
-		    "%s: %s of %llu bytes at %llu failed at the server: %s (status %u)",
-		    node_text(lane, text), wire_type_name(txn->out.header.type),
-		    (unsigned long long)txn->out.header.range.length,
-		    (unsigned long long)txn->out.header.range.offset, wire_status_text(status),
-		    status);
+	log_limited(
+		&lane->limit_status, status == DST_EOPNOTSUPP ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR,
+		"%s: %s of %llu bytes at %llu failed at the server: %s (status %u)",
+		node_text(lane, text), wire_type_name(txn->out.header.type),
+		(unsigned long long)txn->out.header.range.length,
+		(unsigned long long)txn->out.header.range.offset, wire_status_text(status), status);
 }
 
-static void txn_answered(struct lane *lane, struct txn *txn, const struct msgio_in *in)
+/* Is this a reply that the server may send now? NULL, or what is wrong. */
+static const char *check_reply(const struct txn *txn, const struct msgio_in *in)
 {
+	if (!txn || !txn->sent)
+		return "protocol error: a reply to no request";
+	if (txn->queued)
+		return "protocol error: a reply to a request that was not sent whole";
+	if (in->header.type != txn->out.header.type)
+		return "protocol error: the reply is of another type than its request";
+	return NULL;
+}
+
+static void txn_answered(struct lane *lane, const struct msgio_in *in)
+{
+	struct txn *txn = txn_find(&lane->txns, in->header.id);
+	const char *wrong = check_reply(txn, in);
 	uint16_t status = in->header.status;
 
-	if (in->header.type != txn->out.header.type) {
-		disconnect(lane, false, "protocol error: the reply is of another type");
+	if (wrong) {
+		disconnect(lane, false, wrong);
 		return;
 	}
-	if (!in->digest_ok || status == DST_EBADMSG) {
+	if (!txn->request)
+		counter_add(&lane->counters.late_replies, 1);
+	if (status == DST_ESHUTDOWN) { /* nothing was done: the next server will do it */
+		disconnect(lane, false, wire_status_text(status));
+	} else if (!in->digest_ok || status == DST_EBADMSG) {
 		ask_again(lane, txn);
-		return;
-	}
-	if (status != DST_OK) {
+	} else if (status != DST_OK) {
 		log_status(lane, txn, status);
 		complete(lane, txn, wire_status_to_errno(status));
-		return;
-	}
-	if (txn->request && accept_payload(lane, txn->request, in)) {
+	} else if (txn->request && accept_payload(lane, txn->request, in)) {
 		disconnect(lane, false, "protocol error: the reply does not fit its request");
-		return;
+	} else {
+		complete(lane, txn, 0);
 	}
-	complete(lane, txn, 0);
+	pump(lane);
+}
+
+static void ping_answered(struct lane *lane)
+{
+	if (lane->ping_out && !lane->ping.queued)
+		lane->ping_out = false;
+	else
+		disconnect(lane, false, "protocol error: a reply to no PING");
 }
 
 static void notice_came(struct lane *lane, const struct msgio_in *in)
@@ -472,8 +527,7 @@ static void notice_came(struct lane *lane, const struct msgio_in *in)
 	char reason[REASON_MAX];
 	struct wire_attrs attrs;
 
-	if (!in->digest_ok ||
-	    wire_attrs_decode(&attrs, in->payload, in->header.payload, reason)) {
+	if (!in->digest_ok || wire_attrs_decode(&attrs, in->payload, in->header.payload, reason)) {
 		disconnect(lane, false, "protocol error: a damaged notice");
 		return;
 	}
@@ -483,27 +537,17 @@ static void notice_came(struct lane *lane, const struct msgio_in *in)
 static void on_message(void *arg, struct msgio_in *in)
 {
 	struct lane *lane = arg;
-	struct txn *txn;
 
-	if (!in->type_ok) {
+	if (!in->type_ok)
 		disconnect(lane, false, "protocol error: a reply of an unknown type");
-	} else if (lane->state == LANE_HELLO) {
+	else if (lane->state == LANE_HELLO)
 		hello_answered(lane, in);
-	} else if (in->header.type == DST_NOTICE) {
+	else if (in->header.type == DST_NOTICE)
 		notice_came(lane, in);
-	} else if (in->header.type == DST_PING) {
-		lane->ping_due = false;
-	} else if ((txn = txn_find(&lane->txns, in->header.id))) {
-		txn_answered(lane, txn, in);
-		pump(lane);
-	} else {
-		char text[URI_TEXT_MAX];
-
-		counter_add(&lane->counters.late_replies, 1);
-		log_limited(&lane->limit_late, LOG_LEVEL_DEBUG,
-			    "%s: a reply to unknown transaction %llu", node_text(lane, text),
-			    (unsigned long long)in->header.id);
-	}
+	else if (in->header.type == DST_PING)
+		ping_answered(lane);
+	else
+		txn_answered(lane, in);
 }
 
 static void on_closed(void *arg, int error, const char *why)
@@ -512,16 +556,24 @@ static void on_closed(void *arg, int error, const char *why)
 	char reason[REASON_MAX];
 
 	if (error)
-		snprintf(reason, sizeof(reason), "connection to %s lost: %s: %s", lane->address, why,
-			 strerror(error));
+		snprintf(reason, sizeof(reason), "connection to %s lost: %s: %s", lane->address,
+			 why, strerror(error));
 	else
 		snprintf(reason, sizeof(reason), "connection to %s lost: %s", lane->address, why);
-	disconnect(lane, false, reason);
+	disconnect(lane, error == EPROTONOSUPPORT, reason);
 }
 
 static const struct msgio_events msgio_events = {.message = on_message, .closed = on_closed};
 
 /* ---- attempts ---- */
+
+/* To connect, and then again until HELLO is answered. */
+static uint64_t attempt_patience(const struct lane *lane)
+{
+	uint64_t timeout = lane->config.policy->timeout;
+
+	return timeout < ATTEMPT_PATIENCE_MAX ? timeout : ATTEMPT_PATIENCE_MAX;
+}
 
 static void on_outcome(void *arg, struct stream *stream, const char *address, const char *reason)
 {
@@ -534,7 +586,7 @@ static void on_outcome(void *arg, struct stream *stream, const char *address, co
 	}
 	snprintf(lane->address, sizeof(lane->address), "%s", address);
 	lane->checksum = DST_CHECKSUM_XXH3; /* HELLO always has digests */
-	lane->seen_bytes_in = 0;
+	lane->seen = (struct msgio_stats){0};
 	lane->msgio = msgio_new(lane->worker->loop, stream, lane->worker->bufs, WIRE_REPLY,
 				&msgio_events, lane);
 	if (!lane->msgio) {
@@ -542,21 +594,17 @@ static void on_outcome(void *arg, struct stream *stream, const char *address, co
 		return;
 	}
 	set_state(lane, LANE_HELLO);
+	loop_timer_set(&lane->retry_timer, attempt_patience(lane));
 	say_hello(lane);
 }
 
 static void connect_now(struct lane *lane)
 {
-	uint64_t patience = lane->config.policy->timeout;
-
 	set_state(lane, LANE_CONNECTING);
-	lane->connector = connector_start(lane->worker->loop, lane->config.uri, on_outcome, lane);
-	if (!lane->connector) {
+	lane->connector = connector_start(lane->worker->loop, lane->config.uri,
+					  attempt_patience(lane), on_outcome, lane);
+	if (!lane->connector)
 		disconnect(lane, false, "out of memory");
-		return;
-	}
-	loop_timer_set(&lane->retry_timer,
-		       patience < CONNECT_TIMEOUT_MAX ? patience : CONNECT_TIMEOUT_MAX);
 }
 
 static void on_retry_timer(void *arg)
@@ -566,9 +614,7 @@ static void on_retry_timer(void *arg)
 	if (lane->state == LANE_IDLE)
 		connect_now(lane);
 	else
-		disconnect(lane, false,
-			   lane->state == LANE_HELLO ? "no answer to HELLO in time"
-						     : "no connection in time");
+		disconnect(lane, false, "no answer to HELLO in time");
 }
 
 /* ---- watching ---- */
@@ -583,31 +629,30 @@ static uint64_t tick_interval(const struct lane *lane)
 	return interval > TICK_MAX ? TICK_MAX : interval;
 }
 
-/* Bytes have come since the last tick, or silence has lasted: long enough to ask, or too long. */
-static void watch(struct lane *lane, uint64_t now)
+/* Silence has lasted: long enough to ask, or too long? A PING that waits behind others, while those
+ * still leave, has not been asked yet. */
+static void watch(struct lane *lane, const struct msgio_stats *moved, uint64_t now)
 {
-	uint64_t bytes_in = msgio_stats(lane->msgio)->bytes_in;
 	uint64_t timeout = lane->config.policy->timeout, ask = lane->config.policy->ping;
-	uint64_t silence;
+	uint64_t since;
 
 	if (!ask)
 		ask = UINT64_MAX; /* no pings while idle */
-	if (lane->txns.count && timeout < ask)
+	if (lane->txns.in_flight && timeout < ask)
 		ask = timeout; /* an answer is due: is it slow, or is nobody there? */
-	if (bytes_in != lane->seen_bytes_in) {
-		lane->seen_bytes_in = bytes_in;
+	if (moved->bytes_in)
 		lane->heard_at = now;
-		lane->ping_due = false;
-	}
-	silence = now - lane->heard_at;
-	if (lane->ping_due && now - lane->ping_at > timeout) {
+	if (lane->ping.queued && moved->bytes_out)
+		lane->ping_at = now;
+	since = lane->ping_at > lane->heard_at ? lane->ping_at : lane->heard_at;
+	if (lane->ping_out && now - since > timeout) {
 		char reason[REASON_MAX];
 
 		snprintf(reason, sizeof(reason), "connection to %s given up: silent for %llu s",
-			 lane->address, (unsigned long long)(silence / CLOCK_SEC));
+			 lane->address, (unsigned long long)((now - lane->heard_at) / CLOCK_SEC));
 		disconnect(lane, false, reason);
-	} else if (silence > ask && !lane->ping_due && !lane->ping.queued) {
-		lane->ping_due = true;
+	} else if (!lane->ping_out && now - lane->heard_at > ask) {
+		lane->ping_out = true;
 		lane->ping_at = now;
 		send_plain(lane, &lane->ping, DST_PING, 0);
 	}
@@ -620,16 +665,13 @@ static void on_tick(void *arg)
 
 	loop_timer_set(&lane->tick_timer, tick_interval(lane));
 	if (lane->msgio) {
-		const struct msgio_stats *stats = msgio_stats(lane->msgio);
+		struct msgio_stats moved = take_stats(lane);
 
-		lane->counters.messages_in = stats->messages_in;
-		lane->counters.messages_out = stats->messages_out;
-		lane->counters.bytes_in = stats->bytes_in;
-		lane->counters.bytes_out = stats->bytes_out;
+		if (lane->state == LANE_READY)
+			watch(lane, &moved, now);
 	}
-	if (lane->state == LANE_READY)
-		watch(lane, now);
 	expire(lane, now);
+	pump(lane); /* what had no memory, or has room since something was cancelled */
 }
 
 /* ---- life ---- */
@@ -659,9 +701,13 @@ struct lane *lane_new(struct worker *worker, const struct lane_config *config)
 		lane_free(&lane);
 		return NULL;
 	}
-	lane->start = (struct loop_work){.callback = on_start, .arg = lane};
-	loop_post(worker->loop, &lane->start);
 	return lane;
+}
+
+void lane_start(struct lane *lane)
+{
+	lane->start = (struct loop_work){.callback = on_start, .arg = lane};
+	loop_post(lane->worker->loop, &lane->start);
 }
 
 void lane_free(struct lane **pointer)
@@ -681,8 +727,7 @@ void lane_free(struct lane **pointer)
 	}
 	msgio_close(&lane->msgio);
 	set_state(lane, LANE_STOPPED);
-	while (lane->txns.first)
-		txn_finish(lane->txns.first);
+	txn_table_disconnected(&lane->txns);
 	txn_table_destroy(&lane->txns);
 	free(lane);
 }

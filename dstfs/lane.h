@@ -18,9 +18,9 @@
 #include <stdint.h>
 
 enum lane_state {
-	LANE_IDLE,       /* between attempts */
+	LANE_IDLE, /* between attempts */
 	LANE_CONNECTING, /* looking the name up, trying the addresses */
-	LANE_HELLO,      /* waiting for HELLO's reply */
+	LANE_HELLO, /* waiting for HELLO's reply */
 	LANE_READY,
 	LANE_STOPPED,
 };
@@ -45,24 +45,24 @@ struct lane_config {
 	const struct uri *uri;
 	const struct target_policy *policy;
 	const uint8_t *session; /* DST_ID_SIZE bytes */
-	unsigned lanes;         /* of the session */
-	const char *client;     /* our name, for people */
+	unsigned lanes; /* of the session */
+	const char *client; /* our name, for people */
 	const struct lane_events *events;
 	void *arg;
 };
 
 struct lane_counters {
 	counter_t messages_in, messages_out, bytes_in, bytes_out;
-	counter_t connects;     /* HELLOs that were answered with DST_OK */
-	counter_t resends;      /* transactions sent once more */
-	counter_t bad_digests;  /* payloads that came damaged, here or there */
-	counter_t late_replies; /* to transactions that nobody waits for any more */
-	counter_t inflight;     /* now; a level, not a count */
+	counter_t connects; /* HELLOs that were answered with DST_OK */
+	counter_t resends; /* transactions sent once more */
+	counter_t bad_digests; /* payloads that came damaged, here or there */
+	counter_t late_replies; /* to transactions whose request was failed meanwhile */
+	counter_t inflight; /* sent on this connection, not answered; a level, not a count */
 };
 
-/* Any thread; the lane starts to connect as soon as the worker's loop runs. What config points to
- * must outlive the lane. NULL: out of memory. */
+/* Any thread. What config points to must outlive the lane. NULL: out of memory. */
 struct lane *lane_new(struct worker *worker, const struct lane_config *config);
+void lane_start(struct lane *lane); /* any thread: connects as soon as the worker's loop runs */
 
 void lane_submit(struct lane *lane, struct request *request);
 void lane_cancel(struct lane *lane, struct request *request, int error);
@@ -71,8 +71,8 @@ void lane_cancel(struct lane *lane, struct request *request, int error);
 enum lane_state lane_get_state(const struct lane *lane);
 const struct lane_counters *lane_get_counters(const struct lane *lane);
 
-/* Says CLOSE if connected, ends the connection and frees it. It must hold no request, and the
- * worker's loop must have run and stopped. */
+/* Says CLOSE if connected, ends the connection and frees it. It must hold no request; if it was
+ * started, the worker's loop must have run since, and stopped. */
 void lane_free(struct lane **lane);
 
 #endif

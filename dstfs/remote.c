@@ -21,8 +21,9 @@ struct remote {
 	unsigned lane_count;
 
 	pthread_mutex_t lock; /* guards what follows, and changes of base.state */
-	unsigned ready;       /* lanes that are */
+	unsigned ready; /* lanes that are */
 	char reason[DST_MAX_REASON + 1];
+	struct log_limit limit_size;
 	char session_text[2 * SESSION_SHOWN + 1]; /* the id is a secret: never shown whole */
 	uint64_t state_since; /* clock_now() */
 
@@ -61,10 +62,10 @@ static void set_size(struct remote *remote, uint64_t size)
 
 	remote->base.size = size;
 	if (before && before != size)
-		log_write(size < before ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
-			  "%s: its size changed from %llu to %llu bytes",
-			  uri_print(&remote->uri, text), (unsigned long long)before,
-			  (unsigned long long)size);
+		log_limited(&remote->limit_size, size < before ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+			    "%s: its size changed from %llu to %llu bytes",
+			    uri_print(&remote->uri, text), (unsigned long long)before,
+			    (unsigned long long)size);
 }
 
 static int on_welcome(void *arg, const struct wire_attrs *attrs, char *reason, size_t size)
@@ -155,13 +156,12 @@ static json_t *remote_status(struct target *target)
 	for (unsigned i = 0; i < remote->lane_count; i++)
 		json_array_append_new(lanes, lane_status(remote->lanes[i], i));
 	pthread_mutex_lock(&remote->lock);
-	status = json_pack("{s:s, s:s, s:s, s:s, s:I, s:b, s:I, s:o}", "uri",
-			   uri_print(&remote->uri, text), "state",
-			   target_state_name(remote->base.state), "reason", remote->reason,
-			   "session", remote->session_text, "size", (json_int_t)remote->base.size,
-			   "writable", (int)remote->base.writable, "state_for_s",
-			   (json_int_t)((clock_now() - remote->state_since) / CLOCK_SEC), "lanes",
-			   lanes);
+	status = json_pack(
+		"{s:s, s:s, s:s, s:s, s:I, s:b, s:I, s:o}", "uri", uri_print(&remote->uri, text),
+		"state", target_state_name(remote->base.state), "reason", remote->reason, "session",
+		remote->session_text, "size", (json_int_t)remote->base.size, "writable",
+		(int)remote->base.writable, "state_for_s",
+		(json_int_t)((clock_now() - remote->state_since) / CLOCK_SEC), "lanes", lanes);
 	pthread_mutex_unlock(&remote->lock);
 	return status;
 }
@@ -221,5 +221,8 @@ struct target *remote_new(const struct uri *uri, struct worker *workers, unsigne
 			return NULL;
 		}
 	}
+	for (unsigned i = 0; i < worker_count;
+	     i++) /* all or none: a posted start can't be undone */
+		lane_start(remote->lanes[i]);
 	return &remote->base;
 }

@@ -18,9 +18,9 @@
 
 enum target_state {
 	TARGET_CONNECTING, /* no answer yet, since the start */
-	TARGET_READY,      /* takes requests and answers them */
-	TARGET_AWAY,       /* was ready; requests wait until it is back or they expire */
-	TARGET_REFUSED,    /* the node answers, but not to us: unknown export, no permission, … */
+	TARGET_READY, /* takes requests and answers them */
+	TARGET_AWAY, /* was ready; requests wait until it is back or they expire */
+	TARGET_REFUSED, /* the node answers, but not to us: unknown export, no permission, … */
 	TARGET_STOPPED,
 };
 
@@ -48,15 +48,25 @@ struct target_ops {
 
 /* How patient a target is; nanoseconds. Shared by the targets of a volume; changed in worker 0. */
 struct target_policy {
-	_Atomic uint64_t timeout;   /* without an answer until a try has failed */
-	_Atomic unsigned resends;   /* tries after the first; OPTIONS_FOREVER: no end */
+	_Atomic uint64_t timeout; /* without an answer until a try has failed */
+	_Atomic unsigned resends; /* tries after the first; TARGET_FOREVER: no end */
 	_Atomic uint64_t reconnect; /* between attempts to connect, before back-off */
-	_Atomic uint64_t ping;      /* of silence until a ping is sent */
-	bool checksum;              /* digests on the wire */
-	bool read_only;             /* ask for no more than reading */
+	_Atomic uint64_t ping; /* of silence until a ping is sent */
+	bool checksum; /* digests on the wire */
+	bool read_only; /* ask for no more than reading */
 };
 
 #define TARGET_FOREVER UINT32_MAX /* resends */
+
+/* How long a request may take in all; nanoseconds, UINT64_MAX: for ever. */
+static inline uint64_t target_patience(const struct target_policy *policy)
+{
+	uint64_t timeout = policy->timeout, tries = (uint64_t)policy->resends + 1;
+
+	if (tries > TARGET_FOREVER || timeout > UINT64_MAX / tries)
+		return UINT64_MAX;
+	return timeout * tries;
+}
 
 struct target {
 	const struct target_ops *ops;

@@ -2,8 +2,6 @@
 /* txn.c - see txn.h */
 #include "dstfs/txn.h"
 
-#include "common/clock.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -25,8 +23,7 @@ static const uint8_t type_on_wire[REQUEST_TYPES] = {
 int txn_table_init(struct txn_table *table)
 {
 	*table = (struct txn_table){.next_id = 1, .depth = DST_MIN_DEPTH};
-	/* Finished ones may linger in a queue, so twice the depth may exist. */
-	table->pool = pool_new(sizeof(struct txn), RESERVED, 2 * DST_MAX_DEPTH);
+	table->pool = pool_new(sizeof(struct txn), RESERVED, DST_MAX_DEPTH);
 	table->buckets = calloc(BUCKETS, sizeof(*table->buckets));
 	if (table->pool && table->buckets)
 		return 0;
@@ -36,16 +33,40 @@ int txn_table_init(struct txn_table *table)
 
 void txn_table_destroy(struct txn_table *table)
 {
-	assert(!table->count);
+	assert(!table->first);
 	free(table->buckets);
 	table->buckets = NULL;
 	pool_free(&table->pool);
 }
 
+void txn_table_disconnected(struct txn_table *table)
+{
+	for (struct txn *txn = table->first, *next; txn; txn = next) {
+		next = txn->next;
+		assert(!txn->queued);
+		txn->sent = false;
+		if (!txn->request)
+			txn_finish(txn);
+	}
+	table->unsent = table->first;
+	table->in_flight = 0;
+}
+
+/* May `id` be sent beside what is in flight, and ahead of what is not acknowledged? */
+static bool may_send(const struct txn_table *table, uint64_t id)
+{
+	return table->in_flight < table->depth &&
+	       (!table->first || id - table->first->id < DST_LAG_FACTOR * table->depth);
+}
+
+struct txn *txn_table_unsent(const struct txn_table *table)
+{
+	return table->unsent && may_send(table, table->unsent->id) ? table->unsent : NULL;
+}
+
 bool txn_table_has_room(const struct txn_table *table)
 {
-	return table->count < table->depth &&
-	       (!table->first || table->next_id - table->first->id < TXN_SPAN);
+	return !table->unsent && may_send(table, table->next_id);
 }
 
 static struct txn **bucket(const struct txn_table *table, uint64_t id)
@@ -58,10 +79,6 @@ static void txn_sent(struct msgio_out *out)
 	struct txn *txn = (struct txn *)out; /* out is the first member */
 
 	txn->queued = false;
-	if (txn->finished) {
-		buf_unref(&txn->buf);
-		pool_put(txn->table->pool, txn);
-	}
 }
 
 /* The header and the payload as the request's type asks (proto.h, section 3). */
@@ -120,7 +137,7 @@ struct txn *txn_new(struct txn_table *table, struct request *request)
 	chain = bucket(table, txn->id);
 	txn->chain = *chain;
 	*chain = txn;
-	table->count++;
+	table->unsent = txn;
 	request->holder = txn;
 	request->place = REQUEST_IN_FLIGHT;
 	return txn;
@@ -129,17 +146,22 @@ struct txn *txn_new(struct txn_table *table, struct request *request)
 void txn_send(struct txn *txn, struct msgio *m, enum dst_checksum checksum)
 {
 	struct wire_header *header = &txn->out.header;
+	struct txn_table *table = txn->table;
 
 	assert(!txn->queued && txn->request);
+	if (!txn->sent) {
+		assert(table->unsent == txn);
+		table->unsent = txn->next;
+		table->in_flight++;
+		txn->sent = true;
+	}
 	if (checksum == DST_CHECKSUM_NONE)
 		header->digest = 0;
 	else if (txn->request->type == REQUEST_WRITE)
 		header->digest = request_digest(txn->request);
 	else
 		header->digest = wire_digest(checksum, txn->out.payload, header->payload);
-	header->status = (uint16_t)(txn->id - txn->table->first->id + 1);
-	txn->sent_at = clock_now();
-	txn->tries++;
+	header->status = (uint16_t)(txn->id - table->first->id + 1);
 	txn->queued = true;
 	msgio_send(m, &txn->out);
 }
@@ -156,6 +178,8 @@ struct txn *txn_find(const struct txn_table *table, uint64_t id)
 void txn_orphan(struct txn *txn)
 {
 	txn->request = NULL;
+	if (!txn->sent) /* and it never will be */
+		txn_finish(txn);
 }
 
 void txn_finish(struct txn *txn)
@@ -163,15 +187,15 @@ void txn_finish(struct txn *txn)
 	struct txn_table *table = txn->table;
 	struct txn **chain = bucket(table, txn->id);
 
+	assert(!txn->queued);
 	while (*chain != txn)
 		chain = &(*chain)->chain;
 	*chain = txn->chain;
 	*(txn->previous ? &txn->previous->next : &table->first) = txn->next;
 	*(txn->next ? &txn->next->previous : &table->last) = txn->previous;
-	table->count--;
-	txn->finished = true;
-	if (!txn->queued) {
-		buf_unref(&txn->buf);
-		pool_put(table->pool, txn);
-	}
+	if (table->unsent == txn)
+		table->unsent = txn->next;
+	table->in_flight -= txn->sent;
+	buf_unref(&txn->buf);
+	pool_put(table->pool, txn);
 }
