@@ -86,7 +86,7 @@ struct loop_signal *loop_signal_new(struct loop *loop, int signal,
 void loop_signal_free(struct loop_signal **signal);
 
 /*
- * Name look-up by the system's resolver, off the loop. The callback runs once in the loop's thread,
+ * Name look-up by the system's resolver, off the loop (an address in digits needs no thread). The callback runs once in the loop's thread,
  * with error 0 and up to LOOP_MAX_ADDRESSES addresses in the resolver's order, or with an EAI_*
  * error (text: gai_strerror). After loop_resolve_cancel() it doesn't run.
  */

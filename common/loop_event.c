@@ -343,9 +343,9 @@ void loop_signal_free(struct loop_signal **signal)
 	free(s);
 }
 
-static void resolve_look_up(struct loop_resolve *r)
+static void resolve_look_up(struct loop_resolve *r, int flags)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | flags};
 	struct addrinfo *list = NULL;
 
 	r->error = getaddrinfo(r->host, r->port, &hints, &list);
@@ -365,7 +365,7 @@ static void *resolve_thread(void *arg)
 	struct loop_resolve *r = arg;
 	bool orphaned;
 
-	resolve_look_up(r);
+	resolve_look_up(r, 0);
 	pthread_mutex_lock(&resolve_lock);
 	orphaned = !r->loop;
 	if (!orphaned)
@@ -376,9 +376,25 @@ static void *resolve_thread(void *arg)
 	return NULL;
 }
 
-static void resolve_done(void *arg)
+/* 0 or an errno. */
+static int resolve_start_thread(struct loop_resolve *r)
 {
-	struct loop_resolve *r = arg, **link;
+	sigset_t all, before;
+	pthread_t thread;
+	int error;
+
+	sigfillset(&all); /* signals belong to the loop's thread */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&thread, NULL, resolve_thread, r);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!error)
+		pthread_detach(thread);
+	return error;
+}
+
+static void resolve_unlink(struct loop_resolve *r)
+{
+	struct loop_resolve **link;
 
 	pthread_mutex_lock(&resolve_lock);
 	if (r->loop) {
@@ -387,6 +403,13 @@ static void resolve_done(void *arg)
 		*link = r->next;
 	}
 	pthread_mutex_unlock(&resolve_lock);
+}
+
+static void resolve_done(void *arg)
+{
+	struct loop_resolve *r = arg;
+
+	resolve_unlink(r);
 	if (!r->cancelled)
 		r->callback(r->arg, r->error, r->addresses, r->count);
 	free(r);
@@ -397,8 +420,6 @@ struct loop_resolve *loop_resolve(struct loop *loop, const char *host, uint16_t 
 {
 	size_t length = strlen(host) + 1;
 	struct loop_resolve *r = calloc(1, sizeof(*r) + length);
-	sigset_t all, before;
-	pthread_t thread;
 	int error;
 
 	if (!r)
@@ -413,19 +434,19 @@ struct loop_resolve *loop_resolve(struct loop *loop, const char *host, uint16_t 
 	pthread_mutex_lock(&resolve_lock);
 	r->next = loop->resolves;
 	loop->resolves = r;
-	sigfillset(&all); /* signals belong to the loop's thread */
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&thread, NULL, resolve_thread, r);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error)
-		loop->resolves = r->next;
 	pthread_mutex_unlock(&resolve_lock);
+	resolve_look_up(r, AI_NUMERICHOST); /* an address in digits needs no thread */
+	if (!r->error) {
+		loop_post(loop, &r->work);
+		return r;
+	}
+	error = resolve_start_thread(r);
 	if (error) {
+		resolve_unlink(r);
 		free(r);
 		errno = error;
 		return NULL;
 	}
-	pthread_detach(thread);
 	return r;
 }
 
