@@ -21,6 +21,7 @@ struct socket_stream {
 	int fd;
 	struct loop_fd *ready;
 	bool connecting;
+	bool write_first; /* when both are ready: they take turns */
 	unsigned want; /* LOOP_* of the user; while connecting the loop is asked for WRITE only */
 };
 
@@ -51,7 +52,8 @@ static ssize_t socket_writev(struct stream *stream, const struct iovec *iov, int
 	return n < 0 ? -errno : n;
 }
 
-/* Registering interest can only fail for lack of memory; the user then learns it as an event. */
+/* Registering interest fails for lack of kernel memory only. The connection is then silent, and ends
+ * like any other that is. */
 static void socket_want(struct socket_stream *s, unsigned bit, bool want)
 {
 	s->want = want ? s->want | bit : s->want & ~bit;
@@ -106,17 +108,21 @@ static void socket_ready(void *arg, unsigned events)
 		socket_connected(s);
 		return;
 	}
-	/* Writing first makes room for what reading will answer. Only one event a call: the first
-	 * callback may have closed the stream, and readiness is level-triggered. */
-	if (events & LOOP_WRITE)
+	/* Only one event a call: the callback may have closed the stream, and readiness is
+	 * level-triggered. Neither may starve the other, however long it goes on. */
+	if (events == (LOOP_READ | LOOP_WRITE))
+		s->write_first = !s->write_first;
+	else
+		s->write_first = events & LOOP_WRITE;
+	if (s->write_first)
 		s->base.events->writable(s->base.arg);
-	else if (events & LOOP_READ)
+	else
 		s->base.events->readable(s->base.arg);
 }
 
 /* Takes over fd. */
-static struct socket_stream *socket_new(struct loop *loop, int fd, const struct stream_events *events,
-					void *arg)
+static struct socket_stream *socket_new(struct loop *loop, int fd,
+					const struct stream_events *events, void *arg)
 {
 	struct socket_stream *s = calloc(1, sizeof(*s));
 	int one = 1;
@@ -230,7 +236,7 @@ const char *stream_address_print(const struct loop_address *address, char text[S
 	case AF_UNIX:
 		snprintf(text, STREAM_ADDRESS_TEXT, "unix:%.*s", (int)sizeof(un->sun_path),
 			 address->length > offsetof(struct sockaddr_un, sun_path) ? un->sun_path
-										 : "");
+										  : "");
 		break;
 	case AF_VSOCK:
 		snprintf(text, STREAM_ADDRESS_TEXT, "vsock:%u:%u", vm->svm_cid, vm->svm_port);
