@@ -27,7 +27,7 @@ struct local_port {
 	struct local *local;
 	struct worker *worker;
 	struct pool *ops;
-	struct request_list waiting; /* for a buffer */
+	struct request_list waiting; /* for a buffer or an operation */
 	struct buf_waiter waiter;
 	struct loop_hook retry;
 };
@@ -63,6 +63,8 @@ static void op_done(struct backend_op *op, int error)
 	}
 	buf_unref(&o->buf);
 	pool_put(port->ops, o);
+	if (port->waiting.first) /* perhaps for an operation */
+		loop_defer(port->worker->loop, &port->retry);
 }
 
 static const enum backend_type type_of[REQUEST_TYPES] = {
@@ -76,19 +78,19 @@ static const enum backend_type type_of[REQUEST_TYPES] = {
 	[REQUEST_HASH] = BACKEND_HASH,
 };
 
-/* False: no buffer or operation to be had now. */
-static bool start(struct local_port *port, struct request *request)
+/* An operation for the request, with the buffer that it needs; NULL: not to be had now. */
+static struct local_op *prepare(struct local_port *port, struct request *request)
 {
 	bool needs_buf = request->type == REQUEST_READ || request->type == REQUEST_EXTENTS;
 	struct buf *buf = needs_buf ? buf_get(port->worker->bufs) : NULL;
 	struct local_op *o;
 
 	if (needs_buf && !buf)
-		return false;
+		return NULL;
 	o = pool_get(port->ops);
 	if (!o) {
 		buf_unref(&buf);
-		return false;
+		return NULL;
 	}
 	if (request->type == REQUEST_WRITE)
 		buf = buf_ref(request->buf);
@@ -111,10 +113,15 @@ static bool start(struct local_port *port, struct request *request)
 		o->op.data = buf->data;
 	else if (request->type == REQUEST_EXTENTS)
 		o->op.extents = (struct wire_extent *)buf->data;
-	request->place = REQUEST_IN_BACKEND;
-	request->holder = o;
-	backend_submit(port->local->backend, &o->op);
-	return true;
+	return o;
+}
+
+/* May complete it at once. */
+static void start(struct local_op *o)
+{
+	o->request->place = REQUEST_IN_BACKEND;
+	o->request->holder = o;
+	backend_submit(o->port->local->backend, &o->op);
 }
 
 static void retry(void *arg)
@@ -123,13 +130,14 @@ static void retry(void *arg)
 
 	while (port->waiting.first) {
 		struct request *request = port->waiting.first;
+		struct local_op *o = prepare(port, request);
 
+		if (!o) {
+			buf_wait(port->worker->bufs, &port->waiter);
+			return;
+		}
 		request_list_remove(&port->waiting, request);
-		if (start(port, request))
-			continue;
-		request_list_append(&port->waiting, request);
-		buf_wait(port->worker->bufs, &port->waiter);
-		return;
+		start(o);
 	}
 }
 
@@ -144,8 +152,12 @@ static void local_submit(struct target *target, struct request *request)
 {
 	struct local_port *port = &from_base(target)->ports[request->worker->index];
 
-	if (!port->waiting.first && start(port, request))
+	struct local_op *o = port->waiting.first ? NULL : prepare(port, request);
+
+	if (o) {
+		start(o);
 		return;
+	}
 	request->place = REQUEST_WAITING;
 	request_list_append(&port->waiting, request);
 	buf_wait(port->worker->bufs, &port->waiter);
@@ -236,8 +248,7 @@ struct target *local_new(const struct uri *uri, struct worker *workers, unsigned
 			 void *changed_arg, char *reason, size_t reason_size)
 {
 	struct backend_file_options options = {.path = uri->path, .read_only = policy->read_only};
-	struct local *local =
-		calloc(1, sizeof(*local) + worker_count * sizeof(struct local_port));
+	struct local *local = calloc(1, sizeof(*local) + worker_count * sizeof(struct local_port));
 	int error = ENOMEM;
 
 	if (!local)
