@@ -20,13 +20,9 @@ struct volume_io {
 	/* The outcome: 0 or a positive errno. May run before volume_submit() returns. */
 	void (*done)(struct volume_io *io, int error);
 	struct volume *volume; /* the volume's, like the rest */
-	struct range rest;     /* of a range too long for one request: what comes after it */
-	uint64_t mark;         /* FLUSH: bytes acknowledged when it was submitted */
+	struct range rest; /* of a range too long for one request: what comes after it */
+	uint64_t mark; /* FLUSH: bytes acknowledged when it was submitted */
 	bool parked;
-};
-
-struct volume_io_list {
-	struct volume_io *first, *last;
 };
 
 struct volume;
@@ -52,7 +48,8 @@ void volume_submit(struct volume *volume, struct volume_io *io);
  * thread of its worker. */
 void volume_cancel(struct volume_io *io, int error);
 
-/* Bytes of acknowledged writes that no FLUSH has made durable yet. Any thread. */
+/* Bytes that were written, zeroed, discarded or copied, and that no FLUSH has made durable yet. Any
+ * thread. */
 uint64_t volume_undurable(struct volume *volume);
 
 json_t *volume_status(struct volume *volume); /* a new object, without what only FUSE knows */
