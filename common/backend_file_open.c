@@ -258,7 +258,7 @@ static int lock_for_writing(const struct backend_file *file, const char *path, c
 static int find_size(struct backend_file *file, const struct backend_file_options *options,
 		     char *reason, size_t reason_size)
 {
-	uint64_t size;
+	uint64_t size = 0;
 	int error = backend_file_medium_size(file->fd, file->base.info.is_device, &size);
 
 	if (error)
