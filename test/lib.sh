@@ -231,6 +231,11 @@ mount_on() {
 	mount "${@:2}" "$1"
 }
 
+# unmount_disk DIRECTORY: also when something still looks at what was just mounted.
+unmount_disk() {
+	wait_until 10 umount "$1" || fail "$1 stays busy"
+}
+
 unmount_if_mounted() {
 	! is_mounted "$1" || umount "$1" || umount -l "$1"
 }
@@ -303,7 +308,7 @@ stress_filesystem() {
 		fail "stress-ng found something"
 	cp -r "$SRC/common" "$T/disk/files"
 	fstrim "$T/disk"
-	umount "$T/disk"
+	unmount_disk "$T/disk"
 	"${checker[@]//"{}"/$device}"
 	losetup -d "$device"
 	stop_dstfs
@@ -314,7 +319,7 @@ stress_filesystem() {
 	"${checker[@]//"{}"/$LOOP}"
 	mount_on "$T/disk" "$LOOP"
 	diff -r "$SRC/common" "$T/disk/files"
-	umount "$T/disk"
+	unmount_disk "$T/disk"
 	losetup -d "$LOOP"
 	stop_dstfs
 }

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # In steady state neither dstfs nor dstd allocates for an I/O.
 # alone
+# plain: a sanitizer has an allocator of its own
 . "$SRC/test/lib.sh"
 
-! sanitized || skip "a sanitizer has an allocator of its own"
 need_tool fio
 need_fuse
 truncate -s 64M img

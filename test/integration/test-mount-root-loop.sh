@@ -11,11 +11,11 @@ for direct in on off; do
 	mount_on "$T/disk" "$LOOP"
 	cp -r "$SRC/common" "$T/disk/files"
 	fstrim "$T/disk"
-	umount "$T/disk"
+	unmount_disk "$T/disk"
 	e2fsck -f -n "$LOOP"
 	mount_on "$T/disk" "$LOOP"
 	diff -r "$SRC/common" "$T/disk/files"
-	umount "$T/disk"
+	unmount_disk "$T/disk"
 	losetup -d "$LOOP"
 done
 stop_dstfs

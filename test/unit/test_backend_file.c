@@ -6,6 +6,8 @@
  *
  * Mounts live in a mount namespace of this process and loop devices detach themselves, so nothing
  * stays behind, however it ends.
+ *
+ * alone: it measures what is served at once, and its namespace keeps alive what others unmount
  */
 #include "common/backend_file.h"
 
