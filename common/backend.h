@@ -19,19 +19,19 @@
 #include <stdint.h>
 
 enum backend_type {
-	BACKEND_READ,         /* range.length bytes into data; past the medium's end: zeros */
-	BACKEND_WRITE,        /* range.length bytes from data */
-	BACKEND_FLUSH,        /* all writes that were complete when this was submitted */
-	BACKEND_DISCARD,      /* content not needed any more; may do nothing if it can't hurt */
+	BACKEND_READ, /* range.length bytes into data; past the medium's end: zeros */
+	BACKEND_WRITE, /* range.length bytes from data */
+	BACKEND_FLUSH, /* all writes that were complete when this was submitted */
+	BACKEND_DISCARD, /* content not needed any more; may do nothing if it can't hurt */
 	BACKEND_WRITE_ZEROES, /* reads as zeros; unmaps unless no_hole */
-	BACKEND_EXTENTS,      /* fills extents[0..extent_count) from range.offset on */
-	BACKEND_COPY,         /* from copy_from to range; result: bytes copied, > 0; EINVAL: overlap */
-	BACKEND_HASH,         /* XXH3-128 of range with hash_seed into hash */
+	BACKEND_EXTENTS, /* fills extents[0..extent_count) from range.offset on */
+	BACKEND_COPY, /* from copy_from to range; result: bytes copied, > 0; EINVAL: overlap */
+	BACKEND_HASH, /* XXH3-128 of range with hash_seed into hash */
 };
 
 struct backend_op {
 	enum backend_type type;
-	bool fua;     /* WRITE, WRITE_ZEROES, DISCARD: durable when done */
+	bool fua; /* WRITE, WRITE_ZEROES, DISCARD: durable when done */
 	bool no_hole; /* WRITE_ZEROES */
 	struct range range;
 	void *data; /* READ, WRITE: the caller's, until done */
@@ -51,16 +51,16 @@ struct backend_op {
 	struct backend_op *next;
 	struct loop_work work;
 	struct offload_job job;
-	uint64_t moved;         /* READ, WRITE: bytes that are over with */
+	uint64_t moved; /* READ, WRITE: bytes that are over with */
 	unsigned failures_seen; /* see backend_file_sync.c */
 	int error;
 };
 
 struct backend_info {
-	_Atomic uint64_t size;     /* bytes; the only one that changes: inside refresh, read anywhere */
-	uint32_t block_min;        /* smallest unit that is written without reading, bytes */
-	uint32_t block_preferred;  /* bytes */
-	uint32_t features;         /* DST_CAN_* */
+	_Atomic uint64_t size; /* bytes; the only one that changes: inside refresh, read anywhere */
+	uint32_t block_min; /* smallest unit that is written without reading, bytes */
+	uint32_t block_preferred; /* bytes */
+	uint32_t features; /* DST_CAN_* */
 	bool read_only;
 	bool is_device;
 };

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define CLOCK_MS 1000000ull    /* nanoseconds */
+#define CLOCK_MS 1000000ull /* nanoseconds */
 #define CLOCK_SEC 1000000000ull
 
 /* Nanoseconds since some fixed point in the past. Never goes back. Any thread. */

@@ -15,8 +15,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#define TEXT_BYTES 2048   /* of a line; what is longer is cut, and ends in "..." */
-#define SUFFIX_BYTES 64   /* of it, kept for what comes after a cut */
+#define TEXT_BYTES 2048 /* of a line; what is longer is cut, and ends in "..." */
+#define SUFFIX_BYTES 64 /* of it, kept for what comes after a cut */
 #define PREFIX_BYTES 128u /* program and level */
 
 static struct {
@@ -92,8 +92,8 @@ static void write_stderr(enum log_level level, char *text)
 			return; /* nobody left to tell */
 }
 
-__attribute__((format(printf, 3, 0))) static void
-write_va(enum log_level level, const char *suffix, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void write_va(enum log_level level, const char *suffix,
+							   const char *format, va_list args)
 {
 	char text[TEXT_BYTES];
 	size_t room = sizeof(text) - SUFFIX_BYTES;
@@ -102,7 +102,8 @@ write_va(enum log_level level, const char *suffix, const char *format, va_list a
 	length = vsnprintf(text, room, format, args);
 	if (length < 0)
 		snprintf(text, room, "a message could not be formatted");
-	snprintf(text + strlen(text), SUFFIX_BYTES, "%s%s", length >= (int)room ? "..." : "", suffix);
+	snprintf(text + strlen(text), SUFFIX_BYTES, "%s%s", length >= (int)room ? "..." : "",
+		 suffix);
 	text_make_clean(text); /* what a peer sent must not forge lines or drive the terminal */
 	if (log_state.syslog)
 		syslog(log_levels[level].priority, "%s", text);

@@ -29,10 +29,10 @@ __attribute__((format(printf, 2, 3))) void log_write(enum log_level level, const
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...)                                              \
-	do {                                                        \
-		if (log_get_level() >= LOG_LEVEL_DEBUG)             \
-			log_write(LOG_LEVEL_DEBUG, __VA_ARGS__);    \
+#define log_debug(...)                                                                             \
+	do {                                                                                       \
+		if (log_get_level() >= LOG_LEVEL_DEBUG)                                            \
+			log_write(LOG_LEVEL_DEBUG, __VA_ARGS__);                                   \
 	} while (0)
 
 /*
@@ -45,8 +45,7 @@ struct log_limit {
 	_Atomic uint64_t held; /* lines held back since the last one */
 };
 
-__attribute__((format(printf, 3, 4))) void log_limited(struct log_limit *limit,
-						       enum log_level level, const char *format,
-						       ...);
+__attribute__((format(printf, 3, 4))) void
+log_limited(struct log_limit *limit, enum log_level level, const char *format, ...);
 
 #endif

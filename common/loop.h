@@ -20,10 +20,10 @@
 
 struct loop;
 
-struct loop *loop_new(void);        /* NULL: errno tells why */
+struct loop *loop_new(void); /* NULL: errno tells why */
 void loop_free(struct loop **loop); /* all that was registered must be gone */
-void loop_run(struct loop *loop);   /* returns after loop_stop(), at the end of that turn */
-void loop_stop(struct loop *loop);  /* any thread */
+void loop_run(struct loop *loop); /* returns after loop_stop(), at the end of that turn */
+void loop_stop(struct loop *loop); /* any thread */
 
 /* Timers: one shot. */
 struct loop_timer {
@@ -36,7 +36,7 @@ struct loop_timer {
 int loop_timer_init(struct loop_timer *timer, struct loop *loop, void (*callback)(void *arg),
 		    void *arg); /* 0 or ENOMEM */
 void loop_timer_set(struct loop_timer *timer, uint64_t delay); /* nanoseconds; restarts it */
-void loop_timer_cancel(struct loop_timer *timer);              /* idle already: fine */
+void loop_timer_cancel(struct loop_timer *timer); /* idle already: fine */
 bool loop_timer_pending(const struct loop_timer *timer);
 void loop_timer_destroy(struct loop_timer *timer); /* a zeroed one is fine */
 
@@ -62,7 +62,7 @@ void loop_run_posted(struct loop *loop);
 struct loop_hook {
 	void (*callback)(void *arg);
 	void *arg;
-	struct loop *loop;              /* the implementation's, like the rest */
+	struct loop *loop; /* the implementation's, like the rest */
 	struct loop_hook *next, **link; /* link: non-NULL while deferred */
 };
 
@@ -75,7 +75,7 @@ void loop_defer_cancel(struct loop_hook *hook);
 
 struct loop_fd;
 struct loop_fd *loop_fd_new(struct loop *loop, int fd, void (*callback)(void *arg, unsigned events),
-			    void *arg);              /* wants nothing yet; NULL: out of memory */
+			    void *arg); /* wants nothing yet; NULL: out of memory */
 int loop_fd_want(struct loop_fd *fd, unsigned events); /* the whole set; 0 or an errno */
 void loop_fd_free(struct loop_fd **fd);
 

@@ -149,27 +149,27 @@
 
 #include <stdint.h>
 
-#define DST_PORT 10878                  /* default TCP and vsock port */
+#define DST_PORT 10878 /* default TCP and vsock port */
 #define DST_VERSION 1
-#define DST_MAGIC 0x01545344u           /* 'D' 'S' 'T' 1 on the wire */
+#define DST_MAGIC 0x01545344u /* 'D' 'S' 'T' 1 on the wire */
 
-#define DST_HEADER_SIZE 48              /* bytes */
-#define DST_CHECKED_SIZE 40             /* header bytes that `check` covers */
-#define DST_MAX_PAYLOAD (1u << 20)      /* bytes, every implementation must take this much */
-#define DST_MAX_RANGE (1u << 30)        /* bytes of a range without payload, likewise */
-#define DST_MAX_HELLO 16384u            /* bytes of attributes, HELLO and its reply, NOTICE */
-#define DST_MAX_EXTENTS 1024u           /* extents in one reply */
-#define DST_MAX_DEPTH 1024u             /* transactions in flight on a lane, upper bound */
+#define DST_HEADER_SIZE 48 /* bytes */
+#define DST_CHECKED_SIZE 40 /* header bytes that `check` covers */
+#define DST_MAX_PAYLOAD (1u << 20) /* bytes, every implementation must take this much */
+#define DST_MAX_RANGE (1u << 30) /* bytes of a range without payload, likewise */
+#define DST_MAX_HELLO 16384u /* bytes of attributes, HELLO and its reply, NOTICE */
+#define DST_MAX_EXTENTS 1024u /* extents in one reply */
+#define DST_MAX_DEPTH 1024u /* transactions in flight on a lane, upper bound */
 #define DST_MIN_DEPTH 1u
-#define DST_LAG_FACTOR 16u              /* lag at most, in depths; 16 bits hold it */
-#define DST_MAX_LANES 64u               /* lanes of a session */
-#define DST_MAX_NAME 255u               /* bytes of an export's name */
-#define DST_MAX_SIZE INT64_MAX          /* bytes of an export */
-#define DST_MAX_BLOCK DST_MAX_PAYLOAD   /* bytes of the minimum block */
-#define DST_MAX_REASON 512u             /* bytes of a reason text */
-#define DST_MAX_CLIENT_NAME 255u        /* bytes of the client's own name */
-#define DST_ID_SIZE 16                  /* bytes of session, server, export and instance ids */
-#define DST_HELLO_TIMEOUT_MS 10000u     /* from accept to HELLO's last byte */
+#define DST_LAG_FACTOR 16u /* lag at most, in depths; 16 bits hold it */
+#define DST_MAX_LANES 64u /* lanes of a session */
+#define DST_MAX_NAME 255u /* bytes of an export's name */
+#define DST_MAX_SIZE INT64_MAX /* bytes of an export */
+#define DST_MAX_BLOCK DST_MAX_PAYLOAD /* bytes of the minimum block */
+#define DST_MAX_REASON 512u /* bytes of a reason text */
+#define DST_MAX_CLIENT_NAME 255u /* bytes of the client's own name */
+#define DST_ID_SIZE 16 /* bytes of session, server, export and instance ids */
+#define DST_HELLO_TIMEOUT_MS 10000u /* from accept to HELLO's last byte */
 
 #define DST_CHECK_REQUEST 0x7473657571657244ull /* header digest seeds, one a direction */
 #define DST_CHECK_REPLY 0x00796c7065725453ull
@@ -190,9 +190,9 @@ enum dst_type {
 	DST_TYPE_END
 };
 
-#define DST_F_REPLY 0x01        /* a reply; absent on requests, present on NOTICE */
-#define DST_F_FUA 0x02          /* durable before the answer */
-#define DST_F_NO_HOLE 0x04      /* WRITE_ZEROES: keep the storage allocated */
+#define DST_F_REPLY 0x01 /* a reply; absent on requests, present on NOTICE */
+#define DST_F_FUA 0x02 /* durable before the answer */
+#define DST_F_NO_HOLE 0x04 /* WRITE_ZEROES: keep the storage allocated */
 #define DST_F_KNOWN 0x07
 
 /*
@@ -215,23 +215,23 @@ enum dst_status {
 	DST_EFBIG = 27,
 	DST_ENOSPC = 28,
 	DST_EROFS = 30,
-	DST_EBADE = 52,         /* a device's reservation conflict */
-	DST_ENODATA = 61,       /* a device's medium error */
-	DST_ENOLINK = 67,       /* a device's transport failed */
+	DST_EBADE = 52, /* a device's reservation conflict */
+	DST_ENODATA = 61, /* a device's medium error */
+	DST_ENOLINK = 67, /* a device's transport failed */
 	DST_EPROTO = 71,
-	DST_EBADMSG = 74,       /* the payload's digest was wrong; nothing was done */
-	DST_EILSEQ = 84,        /* a device's protection information does not match */
+	DST_EBADMSG = 74, /* the payload's digest was wrong; nothing was done */
+	DST_EILSEQ = 84, /* a device's protection information does not match */
 	DST_EOPNOTSUPP = 95,
 	DST_ETIMEDOUT = 110,
-	DST_ESTALE = 116,       /* fenced: of an older epoch */
-	DST_EUCLEAN = 117,      /* the server's file system is damaged */
-	DST_EREMOTEIO = 121,    /* a device's own failure */
+	DST_ESTALE = 116, /* fenced: of an older epoch */
+	DST_EUCLEAN = 117, /* the server's file system is damaged */
+	DST_EREMOTEIO = 121, /* a device's own failure */
 	DST_EDQUOT = 122,
 	DST_ENOMEDIUM = 123,
 	DST_EUNKNOWN_EXPORT = 256,
-	DST_EDENIED = 257,      /* an access rule */
+	DST_EDENIED = 257, /* an access rule */
 	DST_EVERSION = 258,
-	DST_ESHUTDOWN = 259,    /* the server is stopping */
+	DST_ESHUTDOWN = 259, /* the server is stopping */
 };
 
 /*
@@ -240,22 +240,22 @@ enum dst_status {
  */
 #define DST_ATTR_MANDATORY 0x8000u
 enum dst_attr {
-	DST_ATTR_EXPORT = 1,       /* string, 1..DST_MAX_NAME bytes. client, mandatory */
-	DST_ATTR_SESSION = 2,      /* DST_ID_SIZE random bytes. client, mandatory */
-	DST_ATTR_LANE = 3,         /* u32 index from 0, u32 number of lanes. client, mandatory */
-	DST_ATTR_PERMISSIONS = 4,  /* u32 DST_PERM_*: wanted by the client, granted by the server */
-	DST_ATTR_CHECKSUM = 5,     /* u32. client: mask of 1 << enum dst_checksum that it offers;
+	DST_ATTR_EXPORT = 1, /* string, 1..DST_MAX_NAME bytes. client, mandatory */
+	DST_ATTR_SESSION = 2, /* DST_ID_SIZE random bytes. client, mandatory */
+	DST_ATTR_LANE = 3, /* u32 index from 0, u32 number of lanes. client, mandatory */
+	DST_ATTR_PERMISSIONS = 4, /* u32 DST_PERM_*: wanted by the client, granted by the server */
+	DST_ATTR_CHECKSUM = 5, /* u32. client: mask of 1 << enum dst_checksum that it offers;
 				    * server: the enum dst_checksum that it chose */
-	DST_ATTR_CLIENT = 6,       /* string: host and mount, for people. client */
-	DST_ATTR_SIZE = 7,         /* u64 bytes, at most DST_MAX_SIZE. server */
-	DST_ATTR_BLOCKS = 8,       /* u32 minimum: a power of two up to DST_MAX_BLOCK; u32
+	DST_ATTR_CLIENT = 6, /* string: host and mount, for people. client */
+	DST_ATTR_SIZE = 7, /* u64 bytes, at most DST_MAX_SIZE. server */
+	DST_ATTR_BLOCKS = 8, /* u32 minimum: a power of two up to DST_MAX_BLOCK; u32
 				    * preferred: from the minimum to DST_MAX_RANGE. bytes. server */
-	DST_ATTR_LIMITS = 9,       /* u32 max payload, u32 max range, u32 depth. server */
-	DST_ATTR_FEATURES = 10,    /* u32 DST_CAN_*. server */
-	DST_ATTR_SERVER_ID = 11,   /* DST_ID_SIZE bytes: this dstd. server */
+	DST_ATTR_LIMITS = 9, /* u32 max payload, u32 max range, u32 depth. server */
+	DST_ATTR_FEATURES = 10, /* u32 DST_CAN_*. server */
+	DST_ATTR_SERVER_ID = 11, /* DST_ID_SIZE bytes: this dstd. server */
 	DST_ATTR_EXPORT_UUID = 12, /* DST_ID_SIZE bytes: this export. server */
-	DST_ATTR_INSTANCE = 13,    /* DST_ID_SIZE bytes: new when unflushed data may be lost. server */
-	DST_ATTR_REASON = 14,      /* string: why HELLO was refused, one line for people. server */
+	DST_ATTR_INSTANCE = 13, /* DST_ID_SIZE bytes: new when unflushed data may be lost. server */
+	DST_ATTR_REASON = 14, /* string: why HELLO was refused, one line for people. server */
 	DST_ATTR_KIND_END
 };
 
@@ -263,23 +263,19 @@ enum dst_attr {
 #define DST_PERM_WRITE 0x2u
 #define DST_PERM_KNOWN 0x3u
 
-enum dst_checksum {
-	DST_CHECKSUM_NONE = 0,
-	DST_CHECKSUM_XXH3 = 1,
-	DST_CHECKSUM_END
-};
+enum dst_checksum { DST_CHECKSUM_NONE = 0, DST_CHECKSUM_XXH3 = 1, DST_CHECKSUM_END };
 
 #define DST_CAN_DISCARD 0x1u
-#define DST_CAN_UNMAP 0x2u      /* WRITE_ZEROES without NO_HOLE frees storage */
-#define DST_CAN_EXTENTS 0x4u    /* EXTENTS tells holes; without it all is data */
+#define DST_CAN_UNMAP 0x2u /* WRITE_ZEROES without NO_HOLE frees storage */
+#define DST_CAN_EXTENTS 0x4u /* EXTENTS tells holes; without it all is data */
 #define DST_CAN_COPY 0x8u
 
 /* Payloads with a layout. Sizes in bytes as encoded; see wire.h for the structs in memory. */
-#define DST_EXTENT_SIZE 16      /* u64 length, u32 kind (DST_EXTENT_*), u32 zero */
+#define DST_EXTENT_SIZE 16 /* u64 length, u32 kind (DST_EXTENT_*), u32 zero */
 #define DST_EXTENT_DATA 0u
-#define DST_EXTENT_HOLE 1u      /* reads as zeros, not allocated */
-#define DST_COPY_SIZE 8         /* u64 offset of the source; its length is the header's */
-#define DST_HASH_SEED_SIZE 8    /* u64 */
+#define DST_EXTENT_HOLE 1u /* reads as zeros, not allocated */
+#define DST_COPY_SIZE 8 /* u64 offset of the source; its length is the header's */
+#define DST_HASH_SEED_SIZE 8 /* u64 */
 #define DST_HASH_SIZE 16
 
 #endif

@@ -11,7 +11,8 @@ void random_bytes(void *out, size_t size)
 {
 	ssize_t n;
 
-	assert(size <= 256); /* getrandom(2): up to 256 bytes come whole, without a signal's interruption */
+	assert(size <=
+	       256); /* getrandom(2): up to 256 bytes come whole, without a signal's interruption */
 	do
 		n = getrandom(out, size, 0);
 	while (n < 0 && errno == EINTR);

@@ -26,6 +26,7 @@ int stream_address_unix(struct loop_address *address, const char *path);
 void stream_address_vsock(struct loop_address *address, uint32_t cid, uint32_t port);
 
 /* "192.0.2.1:10878", "[2001:db8::1]:10878", "unix:/path", "vsock:3:10878". Returns text. */
-const char *stream_address_print(const struct loop_address *address, char text[STREAM_ADDRESS_TEXT]);
+const char *stream_address_print(const struct loop_address *address,
+				 char text[STREAM_ADDRESS_TEXT]);
 
 #endif

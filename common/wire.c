@@ -29,15 +29,15 @@ enum {
 
 _Static_assert(AT_CHECK + sizeof(uint64_t) == DST_HEADER_SIZE, "the check ends the header");
 _Static_assert(DST_MAGIC >> 24 == DST_VERSION, "the magic's last byte is the version");
-_Static_assert(DST_LAG_FACTOR * DST_MAX_DEPTH <= UINT16_MAX, "a lag fits its field");
+_Static_assert(DST_LAG_FACTOR *DST_MAX_DEPTH <= UINT16_MAX, "a lag fits its field");
 
 /* What a type's header may hold in one direction: the table of proto.h, section 3. */
 struct rule {
-	bool allowed;           /* this type may come from there */
-	uint8_t flags;          /* these may be set, beside DST_F_REPLY */
-	bool ranged;            /* offset is the range's; otherwise 0 */
+	bool allowed; /* this type may come from there */
+	uint8_t flags; /* these may be set, beside DST_F_REPLY */
+	bool ranged; /* offset is the range's; otherwise 0 */
 	bool payload_is_length; /* the payload is the range's bytes */
-	uint8_t payload_unit;   /* bytes, a power of two; the payload is a multiple of it */
+	uint8_t payload_unit; /* bytes, a power of two; the payload is a multiple of it */
 	uint64_t id_least, id_most;
 	uint32_t length_least, length_most;
 	uint32_t payload_least, payload_most;
@@ -49,8 +49,7 @@ struct rule {
 #define PLAIN .payload_unit = 1
 #define RANGE_OF(most) PLAIN, .ranged = true, .length_least = 1, .length_most = (most)
 #define FIXED_PAYLOAD(size) .payload_least = (size), .payload_most = (size)
-#define ATTRIBUTES(least)                                                                          \
-	.payload_unit = 4, .payload_least = (least), .payload_most = DST_MAX_HELLO
+#define ATTRIBUTES(least) .payload_unit = 4, .payload_least = (least), .payload_most = DST_MAX_HELLO
 
 static const struct rule request_rules[DST_TYPE_END] = {
 	[DST_HELLO] = {NO_TRANSACTION, ATTRIBUTES(4)},
@@ -91,18 +90,10 @@ static const struct rule failed_transaction = {TRANSACTION, PLAIN};
 static const struct rule failed_other = {NO_TRANSACTION, PLAIN};
 
 static const char *const type_names[DST_TYPE_END] = {
-	[DST_HELLO] = "HELLO",
-	[DST_READ] = "READ",
-	[DST_WRITE] = "WRITE",
-	[DST_FLUSH] = "FLUSH",
-	[DST_DISCARD] = "DISCARD",
-	[DST_WRITE_ZEROES] = "WRITE_ZEROES",
-	[DST_EXTENTS] = "EXTENTS",
-	[DST_COPY] = "COPY",
-	[DST_HASH] = "HASH",
-	[DST_PING] = "PING",
-	[DST_NOTICE] = "NOTICE",
-	[DST_CLOSE] = "CLOSE",
+	[DST_HELLO] = "HELLO",     [DST_READ] = "READ",       [DST_WRITE] = "WRITE",
+	[DST_FLUSH] = "FLUSH",     [DST_DISCARD] = "DISCARD", [DST_WRITE_ZEROES] = "WRITE_ZEROES",
+	[DST_EXTENTS] = "EXTENTS", [DST_COPY] = "COPY",       [DST_HASH] = "HASH",
+	[DST_PING] = "PING",       [DST_NOTICE] = "NOTICE",   [DST_CLOSE] = "CLOSE",
 };
 
 static bool type_known(uint8_t type)

@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 struct wire_header {
-	uint8_t type;    /* enum dst_type */
-	uint8_t flags;   /* DST_F_* */
+	uint8_t type; /* enum dst_type */
+	uint8_t flags; /* DST_F_* */
 	uint16_t status; /* replies: enum dst_status; requests: the lag, at least 1 */
 	uint64_t id;
 	struct range range;
@@ -29,11 +29,11 @@ enum wire_direction { WIRE_REQUEST, WIRE_REPLY };
 
 enum wire_error {
 	WIRE_OK,
-	WIRE_BAD_MAGIC,   /* not this protocol */
+	WIRE_BAD_MAGIC, /* not this protocol */
 	WIRE_BAD_VERSION, /* this protocol, another version */
-	WIRE_BAD_CHECK,   /* the header's digest is wrong */
-	WIRE_BAD_FIELD,   /* a field is outside its limit or wrong for its type */
-	WIRE_BAD_TYPE,    /* unknown type; the framing holds: a server skips it */
+	WIRE_BAD_CHECK, /* the header's digest is wrong */
+	WIRE_BAD_FIELD, /* a field is outside its limit or wrong for its type */
+	WIRE_BAD_TYPE, /* unknown type; the framing holds: a server skips it */
 };
 
 const char *wire_error_text(enum wire_error error);
@@ -115,7 +115,7 @@ int wire_attrs_decode(struct wire_attrs *attrs, const uint8_t *in, uint32_t size
 
 struct wire_extent {
 	uint64_t length; /* bytes, > 0 */
-	uint32_t kind;   /* DST_EXTENT_* */
+	uint32_t kind; /* DST_EXTENT_* */
 };
 
 void wire_extent_encode(uint8_t out[DST_EXTENT_SIZE], const struct wire_extent *extent);

@@ -12,13 +12,13 @@
 #include <string.h>
 
 #define ATTR_HEADER 4u /* bytes: kind, length */
-#define ATTR_ALIGN 4u  /* bytes: values are padded to a multiple */
+#define ATTR_ALIGN 4u /* bytes: values are padded to a multiple */
 
 enum format {
 	FORMAT_NONE, /* no such kind */
 	FORMAT_TEXT, /* char[most + 1] in memory, `least` to `most` bytes on the wire */
-	FORMAT_ID,   /* DST_ID_SIZE bytes */
-	FORMAT_U32,  /* `most` of them, side by side in memory */
+	FORMAT_ID, /* DST_ID_SIZE bytes */
+	FORMAT_U32, /* `most` of them, side by side in memory */
 	FORMAT_U64,
 };
 
@@ -90,7 +90,7 @@ static const struct attr {
 	uint16_t mandatory; /* DST_ATTR_MANDATORY, or 0 */
 	uint16_t least, most;
 	bool for_people; /* a text that goes out with '?' for what isn't clean */
-	size_t field;    /* in struct wire_attrs */
+	size_t field; /* in struct wire_attrs */
 	check_fn *check;
 } attrs_known[DST_ATTR_KIND_END] = {
 #define FIELD(name) .field = offsetof(struct wire_attrs, name)
@@ -102,8 +102,8 @@ static const struct attr {
 	[DST_ATTR_PERMISSIONS] = {"PERMISSIONS", FORMAT_U32, .most = 1, FIELD(permissions),
 				  .check = check_permissions},
 	[DST_ATTR_CHECKSUM] = {"CHECKSUM", FORMAT_U32, .most = 1, FIELD(checksum)},
-	[DST_ATTR_CLIENT] = {"CLIENT", FORMAT_TEXT, .most = DST_MAX_CLIENT_NAME,
-			     .for_people = true, FIELD(client)},
+	[DST_ATTR_CLIENT] = {"CLIENT", FORMAT_TEXT, .most = DST_MAX_CLIENT_NAME, .for_people = true,
+			     FIELD(client)},
 	[DST_ATTR_SIZE] = {"SIZE", FORMAT_U64, FIELD(size), .check = check_size},
 	[DST_ATTR_BLOCKS] = {"BLOCKS", FORMAT_U32, .most = 2, FIELD(block_min),
 			     .check = check_blocks},

@@ -5,8 +5,8 @@
 
 #include "dstfs/fuse_ops.h"
 
-#define ATTRIBUTE_TIMEOUT 1.0  /* seconds that the kernel trusts attributes */
-#define NAME_TIMEOUT 3600.0    /* a name's inode never changes */
+#define ATTRIBUTE_TIMEOUT 1.0 /* seconds that the kernel trusts attributes */
+#define NAME_TIMEOUT 3600.0 /* a name's inode never changes */
 
 static inline struct fuse_ops *ops_of(fuse_req_t req)
 {
@@ -45,7 +45,7 @@ void node_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 /* ---- fuse_open.c: opens, which may wait for a node ---- */
 int opens_init(struct fuse_ops *ops); /* 0 or ENOMEM */
 void opens_destroy(struct fuse_ops *ops);
-void opens_recheck(struct fuse_ops *ops);    /* a volume has changed. Worker 0 */
+void opens_recheck(struct fuse_ops *ops); /* a volume has changed. Worker 0 */
 void opens_cancel_all(struct fuse_ops *ops); /* fails those that wait with EIO */
 void open_open(fuse_req_t req, fuse_ino_t inode, struct fuse_file_info *fi);
 

@@ -28,8 +28,8 @@
 #define IO_RESERVED 64u
 #define IO_MOST 65536u /* more than the kernel sends at a time */
 #define SWEEP_INTERVAL (200 * CLOCK_MS)
-#define OLD_SWEEPS 2           /* a request that has seen so many is old */
-#define PATIENT_SWEEPS 25      /* an interrupted one is let go after so many, whatever its node says */
+#define OLD_SWEEPS 2 /* a request that has seen so many is old */
+#define PATIENT_SWEEPS 25 /* an interrupted one is let go after so many, whatever its node says */
 
 struct fuse_io {
 	struct volume_io io;
@@ -37,14 +37,14 @@ struct fuse_io {
 	struct mount_volume *mv;
 	struct fuse_io_port *port;
 	struct buf *buf; /* WRITE: holds the data */
-	int whence;      /* lseek */
+	int whence; /* lseek */
 	struct fuse_io *next, *previous; /* of the port's active ones */
 
 	_Atomic bool interrupt_posted;
 	bool interrupt_seen; /* the posted work has run */
-	bool finished;       /* answered; the posted work frees it */
-	bool ending;         /* the sweep lets it go */
-	unsigned sweeps;     /* that it has seen; from anew when it is interrupted */
+	bool finished; /* answered; the posted work frees it */
+	bool ending; /* the sweep lets it go */
+	unsigned sweeps; /* that it has seen; from anew when it is interrupted */
 	struct loop_work interrupt;
 };
 
@@ -93,8 +93,8 @@ static void answer_error(struct fuse_io *f, int error)
 
 static bool should_end(const struct fuse_io *f)
 {
-	if (f->interrupt_seen && (volume_target(f->mv->volume)->state != TARGET_READY ||
-				  f->sweeps > PATIENT_SWEEPS))
+	if (f->interrupt_seen &&
+	    (volume_target(f->mv->volume)->state != TARGET_READY || f->sweeps > PATIENT_SWEEPS))
 		return true;
 	return (f->interrupt_seen || f->sweeps >= OLD_SWEEPS) &&
 	       caller_is_dying(fuse_req_ctx(f->req)->pid);
@@ -407,7 +407,8 @@ int fuse_io_init(struct fuse_ops *ops)
 		port->worker = &mount->workers[i];
 		port->shared_session = mount->worker_count > 1;
 		port->pool = pool_new(sizeof(struct fuse_io), IO_RESERVED, IO_MOST);
-		if (!port->pool || loop_timer_init(&port->sweep_timer, port->worker->loop, sweep, port))
+		if (!port->pool ||
+		    loop_timer_init(&port->sweep_timer, port->worker->loop, sweep, port))
 			return ENOMEM;
 	}
 	return 0;

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define BLOCK_SIZE 4096u /* st_blksize, f_bsize: what loop devices take as discard granularity */
-#define STAT_BLOCK 512u  /* unit of st_blocks */
+#define STAT_BLOCK 512u /* unit of st_blocks */
 #define NAME_LENGTH_MAX 255u
 
 static bool read_only(const struct mount_volume *mv)
@@ -186,7 +186,8 @@ static void nodes_text(const struct mount_volume *mv, const char *key, char *tex
 	size_t index, used = 0;
 
 	text[0] = 0;
-	json_array_foreach(json_object_get(status, "nodes"), index, node) {
+	json_array_foreach(json_object_get(status, "nodes"), index, node)
+	{
 		const char *value = json_string_value(json_object_get(node, key));
 
 		if (value && used < size)
@@ -259,14 +260,15 @@ void node_listxattr(fuse_req_t req, fuse_ino_t inode, size_t size)
 	size_t used = 0;
 
 	for (size_t i = 0; volume_of(req, inode) && i < XATTR_COUNT; i++)
-		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s", xattrs[i].name) + 1;
+		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s", xattrs[i].name) +
+			1;
 	reply_xattr(req, names, used, size);
 }
 
 /* ---- refusals ---- */
 
-void node_setxattr(fuse_req_t req, fuse_ino_t inode, const char *name, const char *value, size_t size,
-		   int flags)
+void node_setxattr(fuse_req_t req, fuse_ino_t inode, const char *name, const char *value,
+		   size_t size, int flags)
 {
 	fuse_reply_err(req, ENOTSUP);
 }

@@ -133,7 +133,8 @@ static bool answer_pending(struct fuse_opens *opens, bool ending)
 			continue;
 		}
 		*link = p->next;
-		fuse_req_interrupt_func(p->req, NULL, NULL); /* waits for a running on_interrupt() */
+		fuse_req_interrupt_func(p->req, NULL,
+					NULL); /* waits for a running on_interrupt() */
 		if (error)
 			fuse_reply_err(p->req, error);
 		else

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#define BACKGROUND_MIN 512u  /* requests that the kernel may have outstanding, at least */
+#define BACKGROUND_MIN 512u /* requests that the kernel may have outstanding, at least */
 #define BACKGROUND_MAX 65535u /* the field's width */
 #define BACKGROUND_MARGIN 64u /* for what isn't data */
 
@@ -26,8 +26,8 @@ static void init(void *userdata, struct fuse_conn_info *conn)
 	/* A new mtime of our own writes must not empty the page cache. */
 	conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
 	/* Payloads are checksummed, so they must pass through memory: splicing gains nothing. */
-	conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-				  FUSE_CAP_SPLICE_MOVE);
+	conn->want &=
+		~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
 	/* O_TRUNC comes with the open, where it is accepted, and not as a truncation to 0. */
 	conn->want |= conn->capable & FUSE_CAP_ATOMIC_O_TRUNC;
 	conn->want |= conn->capable & FUSE_CAP_ASYNC_DIO;

@@ -16,7 +16,7 @@ struct fuse_ops {
 	struct fuse_session *session;
 	void (*ready)(void *arg); /* INIT was answered: the mount answers */
 	void *ready_arg;
-	struct fuse_io_port *ports;  /* one per worker */
+	struct fuse_io_port *ports; /* one per worker */
 	struct fuse_opens *opens;
 };
 

@@ -50,9 +50,10 @@ static uint64_t report(struct mount *mount)
 		uint64_t bytes = volume_undurable(volume);
 
 		if (bytes)
-			log_error("volume %s: %llu acknowledged bytes may not be durable: they were "
-				  "written and never flushed",
-				  volume_name(volume), (unsigned long long)bytes);
+			log_error(
+				"volume %s: %llu acknowledged bytes may not be durable: they were "
+				"written and never flushed",
+				volume_name(volume), (unsigned long long)bytes);
 		sum += bytes;
 	}
 	return sum;

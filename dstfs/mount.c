@@ -201,7 +201,8 @@ void mount_destroy(struct mount *mount)
 {
 	bool stuck = false;
 
-	mount->changed = ignore_change; /* a notice may still be posted; its loop runs it at its end */
+	mount->changed =
+		ignore_change; /* a notice may still be posted; its loop runs it at its end */
 	for (unsigned i = 0; i < mount->worker_count; i++)
 		worker_join(&mount->workers[i]);
 	for (unsigned i = 0; i < mount->volume_count; i++)

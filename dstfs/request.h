@@ -29,16 +29,16 @@ enum request_type {
 
 /* Where a request is. Set by who holds it. */
 enum request_place {
-	REQUEST_NOWHERE,   /* the owner's */
-	REQUEST_PARKED,    /* waits in its volume for room */
-	REQUEST_WAITING,   /* waits in a lane for a transaction or for the connection */
+	REQUEST_NOWHERE, /* the owner's */
+	REQUEST_PARKED, /* waits in its volume for room */
+	REQUEST_WAITING, /* waits in a lane for a transaction or for the connection */
 	REQUEST_IN_FLIGHT, /* a transaction carries it */
 	REQUEST_IN_BACKEND /* a local backend works on it */
 };
 
 struct request {
 	enum request_type type;
-	bool fua;     /* WRITE, WRITE_ZEROES, DISCARD: durable when done */
+	bool fua; /* WRITE, WRITE_ZEROES, DISCARD: durable when done */
 	bool no_hole; /* WRITE_ZEROES: stays allocated */
 	struct range range; /* READ, WRITE: 1..DST_MAX_PAYLOAD bytes; others 1..DST_MAX_RANGE */
 
@@ -52,9 +52,9 @@ struct request {
 	uint64_t digest; /* of the WRITE's data, once has_digest */
 	bool has_digest;
 
-	uint64_t copy_from;                /* COPY: the source's offset */
-	uint64_t hash_seed;                /* HASH */
-	const uint8_t *hash;               /* HASH: 16 bytes, valid until `done` returns */
+	uint64_t copy_from; /* COPY: the source's offset */
+	uint64_t hash_seed; /* HASH */
+	const uint8_t *hash; /* HASH: 16 bytes, valid until `done` returns */
 	const struct wire_extent *extents; /* EXTENTS: valid until `done` returns */
 	unsigned extent_count;
 	uint64_t result; /* COPY: bytes copied, > 0 */
@@ -66,7 +66,7 @@ struct request {
 	/* Of the target that holds it. */
 	enum request_place place;
 	uint64_t expires; /* clock_now() at which it fails; UINT64_MAX: never */
-	void *holder;     /* its transaction or backend operation */
+	void *holder; /* its transaction or backend operation */
 	struct request *next, *previous;
 };
 

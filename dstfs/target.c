@@ -5,8 +5,10 @@
 const char *target_state_name(enum target_state state)
 {
 	static const char *const names[] = {
-		[TARGET_CONNECTING] = "connecting", [TARGET_READY] = "ready",
-		[TARGET_AWAY] = "away",             [TARGET_REFUSED] = "refused",
+		[TARGET_CONNECTING] = "connecting",
+		[TARGET_READY] = "ready",
+		[TARGET_AWAY] = "away",
+		[TARGET_REFUSED] = "refused",
 		[TARGET_STOPPED] = "stopped",
 	};
 

@@ -111,7 +111,8 @@ static void what_a_peer_sent_cannot_forge_a_line(void **state)
 {
 	log_info("a\nprog: b\r\t\x1b[2J\x7f");
 	assert_string_equal(logged(), "prog: a?prog: b???[2J?\n");
-	log_info("c1 \xc2\x9b" "31m, cut \xe2\x82, bare \xff");
+	log_info("c1 \xc2\x9b"
+		 "31m, cut \xe2\x82, bare \xff");
 	assert_string_equal(logged(), "prog: c1 ??31m, cut ??, bare ?\n");
 	log_info("sep \xe2\x80\xa8, turn \xe2\x80\xae");
 	assert_string_equal(logged(), "prog: sep ???, turn ???\n");
@@ -119,8 +120,10 @@ static void what_a_peer_sent_cannot_forge_a_line(void **state)
 
 static void text_in_any_language_stays(void **state)
 {
-	log_info("Stra\xc3\x9f" "e \xe2\x82\xac \xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x92\xbe");
-	assert_string_equal(logged(), "prog: Stra\xc3\x9f" "e \xe2\x82\xac \xe6\x97\xa5\xe6\x9c\xac "
+	log_info("Stra\xc3\x9f"
+		 "e \xe2\x82\xac \xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x92\xbe");
+	assert_string_equal(logged(), "prog: Stra\xc3\x9f"
+				      "e \xe2\x82\xac \xe6\x97\xa5\xe6\x9c\xac "
 				      "\xf0\x9f\x92\xbe\n");
 }
 

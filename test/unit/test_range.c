@@ -19,22 +19,14 @@ static void within_never_wraps(void **state)
 		uint64_t offset, length, size;
 		bool want;
 	} rows[] = {
-		{1, 0, 0, 0, true},
-		{2, 0, 1, 0, false},
-		{3, 1, 0, 0, false},
-		{4, 0, 10, 10, true},
-		{5, 0, 11, 10, false},
-		{6, 10, 0, 10, true},
-		{7, 9, 1, 10, true},
-		{8, 9, 2, 10, false},
-		{9, 11, 0, 10, false},
-		{10, 1, MOST, 10, false}, /* ends at 0 if it wraps */
-		{11, MOST, 1, 10, false},
-		{12, MOST, MOST, MOST, false},
-		{13, MOST, 0, MOST, true},
-		{14, 0, MOST, MOST, true},
-		{15, 1, MOST, MOST, false},
-		{16, 1, MOST - 1, MOST, true},
+		{1, 0, 0, 0, true},         {2, 0, 1, 0, false},
+		{3, 1, 0, 0, false},        {4, 0, 10, 10, true},
+		{5, 0, 11, 10, false},      {6, 10, 0, 10, true},
+		{7, 9, 1, 10, true},        {8, 9, 2, 10, false},
+		{9, 11, 0, 10, false},      {10, 1, MOST, 10, false}, /* ends at 0 if it wraps */
+		{11, MOST, 1, 10, false},   {12, MOST, MOST, MOST, false},
+		{13, MOST, 0, MOST, true},  {14, 0, MOST, MOST, true},
+		{15, 1, MOST, MOST, false}, {16, 1, MOST - 1, MOST, true},
 	};
 
 	for (size_t i = 0; i < COUNT(rows); i++)
@@ -76,16 +68,11 @@ static void clip_keeps_what_lies_within(void **state)
 		uint64_t size;
 		struct range want;
 	} rows[] = {
-		{1, {0, 10}, 10, {0, 10}},
-		{2, {0, 11}, 10, {0, 10}},
-		{3, {9, 5}, 10, {9, 1}},
-		{4, {10, 5}, 10, {10, 0}},
-		{5, {11, 5}, 10, {10, 0}},
-		{6, {5, MOST}, 10, {5, 5}},
-		{7, {MOST, MOST}, 10, {10, 0}},
-		{8, {0, 0}, 0, {0, 0}},
-		{9, {5, 0}, 10, {5, 0}},
-		{10, {1, MOST}, MOST, {1, MOST - 1}},
+		{1, {0, 10}, 10, {0, 10}},      {2, {0, 11}, 10, {0, 10}},
+		{3, {9, 5}, 10, {9, 1}},        {4, {10, 5}, 10, {10, 0}},
+		{5, {11, 5}, 10, {10, 0}},      {6, {5, MOST}, 10, {5, 5}},
+		{7, {MOST, MOST}, 10, {10, 0}}, {8, {0, 0}, 0, {0, 0}},
+		{9, {5, 0}, 10, {5, 0}},        {10, {1, MOST}, MOST, {1, MOST - 1}},
 	};
 
 	for (size_t i = 0; i < COUNT(rows); i++) {

@@ -57,32 +57,31 @@ static void seal(uint8_t out[DST_HEADER_SIZE], const struct raw *raw, enum wire_
 static const struct {
 	uint32_t length, payload;
 } sizes[2][DST_TYPE_END] = {
-	[REQ] = {
-		[DST_HELLO] = {0, 8},
-		[DST_READ] = {4096, 0},
-		[DST_WRITE] = {4096, 4096},
-		[DST_DISCARD] = {4096, 0},
-		[DST_WRITE_ZEROES] = {4096, 0},
-		[DST_EXTENTS] = {4096, 0},
-		[DST_COPY] = {4096, 8},
-		[DST_HASH] = {4096, 8},
-	},
-	[REP] = {
-		[DST_HELLO] = {0, 8},
-		[DST_READ] = {0, 4096},
-		[DST_EXTENTS] = {4096, 32},
-		[DST_COPY] = {4096, 0},
-		[DST_HASH] = {0, 16},
-		[DST_NOTICE] = {0, 12},
-	},
+	[REQ] =
+		{
+			[DST_HELLO] = {0, 8},
+			[DST_READ] = {4096, 0},
+			[DST_WRITE] = {4096, 4096},
+			[DST_DISCARD] = {4096, 0},
+			[DST_WRITE_ZEROES] = {4096, 0},
+			[DST_EXTENTS] = {4096, 0},
+			[DST_COPY] = {4096, 8},
+			[DST_HASH] = {4096, 8},
+		},
+	[REP] =
+		{
+			[DST_HELLO] = {0, 8},
+			[DST_READ] = {0, 4096},
+			[DST_EXTENTS] = {4096, 32},
+			[DST_COPY] = {4096, 0},
+			[DST_HASH] = {0, 16},
+			[DST_NOTICE] = {0, 12},
+		},
 };
 
 static const uint64_t ids[DST_TYPE_END] = {
-	[DST_READ ... DST_HASH] = 7,
-	[DST_HELLO] = 1,
-	[DST_PING] = 1,
-	[DST_NOTICE] = 0,
-	[DST_CLOSE] = 1,
+	[DST_READ... DST_HASH] = 7, [DST_HELLO] = 1, [DST_PING] = 1,
+	[DST_NOTICE] = 0,           [DST_CLOSE] = 1,
 };
 
 /* A good message of the type in that direction, to be spoilt in one place. */

@@ -327,32 +327,35 @@ static const struct {
 	{11, "a\nb", 0, "UTF-8"},
 	{12, "a\x1b[31m", 0, "UTF-8"},
 	{13, "a\x7f", 0, "UTF-8"},
-	{14, "a\xc2\x85", 0, "UTF-8"},             /* C1: next line */
-	{15, "a\xc2\xa0", 0, NULL},                /* the first after C1 */
-	{16, "\xc0\xaf", 0, "UTF-8"},              /* overlong '/' */
-	{17, "\xe0\x80\xaf", 0, "UTF-8"},          /* overlong '/' */
-	{18, "\xf0\x80\x80\xaf", 0, "UTF-8"},      /* overlong '/' */
-	{19, "\xc1\xbf", 0, "UTF-8"},              /* overlong DEL */
-	{20, "\xe0\x9f\xbf", 0, "UTF-8"},          /* overlong U+07FF */
-	{21, "\xe0\xa0\x80", 0, NULL},             /* U+0800 */
-	{22, "\xed\x9f\xbf", 0, NULL},             /* U+D7FF */
-	{23, "\xed\xa0\x80", 0, "UTF-8"},          /* surrogate U+D800 */
-	{24, "\xed\xbf\xbf", 0, "UTF-8"},          /* surrogate U+DFFF */
-	{25, "\xee\x80\x80", 0, NULL},             /* U+E000 */
-	{26, "\xf0\x8f\xbf\xbf", 0, "UTF-8"},      /* overlong U+FFFF */
-	{27, "\xf0\x90\x80\x80", 0, NULL},         /* U+10000 */
-	{28, "\xf4\x8f\xbf\xbf", 0, NULL},         /* U+10FFFF */
-	{29, "\xf4\x90\x80\x80", 0, "UTF-8"},      /* U+110000 */
-	{30, "\xf8\x88\x80\x80\x80", 0, "UTF-8"},  /* 5 bytes */
+	{14, "a\xc2\x85", 0, "UTF-8"}, /* C1: next line */
+	{15, "a\xc2\xa0", 0, NULL}, /* the first after C1 */
+	{16, "\xc0\xaf", 0, "UTF-8"}, /* overlong '/' */
+	{17, "\xe0\x80\xaf", 0, "UTF-8"}, /* overlong '/' */
+	{18, "\xf0\x80\x80\xaf", 0, "UTF-8"}, /* overlong '/' */
+	{19, "\xc1\xbf", 0, "UTF-8"}, /* overlong DEL */
+	{20, "\xe0\x9f\xbf", 0, "UTF-8"}, /* overlong U+07FF */
+	{21, "\xe0\xa0\x80", 0, NULL}, /* U+0800 */
+	{22, "\xed\x9f\xbf", 0, NULL}, /* U+D7FF */
+	{23, "\xed\xa0\x80", 0, "UTF-8"}, /* surrogate U+D800 */
+	{24, "\xed\xbf\xbf", 0, "UTF-8"}, /* surrogate U+DFFF */
+	{25, "\xee\x80\x80", 0, NULL}, /* U+E000 */
+	{26, "\xf0\x8f\xbf\xbf", 0, "UTF-8"}, /* overlong U+FFFF */
+	{27, "\xf0\x90\x80\x80", 0, NULL}, /* U+10000 */
+	{28, "\xf4\x8f\xbf\xbf", 0, NULL}, /* U+10FFFF */
+	{29, "\xf4\x90\x80\x80", 0, "UTF-8"}, /* U+110000 */
+	{30, "\xf8\x88\x80\x80\x80", 0, "UTF-8"}, /* 5 bytes */
 	{31, "\xff", 0, "UTF-8"},
-	{32, "\x80", 0, "UTF-8"},                  /* a continuation alone */
-	{33, "\xe2\x82", 0, "UTF-8"},              /* cut */
-	{34, "\xe2\x82q", 0, "UTF-8"},             /* cut by another */
-	{35, "\xe2\x80\xa7", 0, NULL},             /* U+2027 */
-	{36, "\xe2\x80\xa8", 0, "UTF-8"},          /* U+2028: line separator */
-	{37, "cod\xe2\x80\xae" "exe", 0, "UTF-8"}, /* U+202E: right to left from here */
-	{38, "\xe2\x81\xa6", 0, "UTF-8"},          /* U+2066 */
-	{39, "\xe2\x81\xaa", 0, NULL},             /* U+206A */
+	{32, "\x80", 0, "UTF-8"}, /* a continuation alone */
+	{33, "\xe2\x82", 0, "UTF-8"}, /* cut */
+	{34, "\xe2\x82q", 0, "UTF-8"}, /* cut by another */
+	{35, "\xe2\x80\xa7", 0, NULL}, /* U+2027 */
+	{36, "\xe2\x80\xa8", 0, "UTF-8"}, /* U+2028: line separator */
+	{37,
+	 "cod\xe2\x80\xae"
+	 "exe",
+	 0, "UTF-8"}, /* U+202E: right to left from here */
+	{38, "\xe2\x81\xa6", 0, "UTF-8"}, /* U+2066 */
+	{39, "\xe2\x81\xaa", 0, NULL}, /* U+206A */
 };
 
 static void names_are_clean_and_fit_a_folder(void **state)
@@ -457,17 +460,16 @@ static void extents_come_back(void **state)
 
 	for (unsigned i = 0; i < 3; i++)
 		wire_extent_encode(bytes + i * DST_EXTENT_SIZE, &in[i]);
-	assert_int_equal(wire_extents_decode(out, &count, bytes, sizeof(bytes),
-					     4097ull + UINT32_MAX),
-			 0);
+	assert_int_equal(
+		wire_extents_decode(out, &count, bytes, sizeof(bytes), 4097ull + UINT32_MAX), 0);
 	assert_int_equal(count, 3);
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(out[i].length, in[i].length);
 		assert_int_equal(out[i].kind, in[i].kind);
 	}
-	assert_int_equal(wire_extents_decode(out, &count, bytes, sizeof(bytes),
-					     4096ull + UINT32_MAX),
-			 EPROTO);
+	assert_int_equal(
+		wire_extents_decode(out, &count, bytes, sizeof(bytes), 4096ull + UINT32_MAX),
+		EPROTO);
 }
 
 /* Two extents, of these lengths; `most` is 8192. */
