@@ -519,7 +519,9 @@ static void sending_does_not_starve_receiving(void **state)
 	asked = 1;
 	e.on_message = answer_back;
 	send_many(MOST_OUT, DST_MAX_PAYLOAD);
+	run_turns(3); /* the socket is full */
 	give(stream_bytes, put(stream_bytes, 1, 10));
+	both_moved(); /* so that from here on both are ready, each turn */
 	run_until(both_moved);
 	assert_true(e.sent < MOST_OUT);
 	end();
