@@ -26,10 +26,13 @@ kill -KILL "$doomed"
 wait_until 5 gone "$doomed" || fail "a waiting dd can't be killed"
 took=$(($(milliseconds) - begin))
 [ $took -lt 1000 ] || fail "a waiting dd took $took ms to die"
-background dd if="$VOL" of=/dev/null bs=64k iflag=direct status=none
-sleep 0.5
-kill -TERM "$JOB"
-wait_until 1 gone "$JOB" || fail "a waiting dd can't be ended"
+for signal in INT TERM; do
+	# A shell's background commands ignore SIGINT.
+	background env --default-signal=INT dd if="$VOL" of=/dev/null bs=64k iflag=direct status=none
+	sleep 0.5
+	kill -$signal "$JOB"
+	wait_until 2 gone "$JOB" || fail "SIG$signal does not end a waiting dd"
+done
 
 alive "$writer" || fail "the writer did not wait"
 start_dstd --listen "unix:$T/socket" --export "vol0=$T/img"
