@@ -26,7 +26,6 @@
 #include <unistd.h>
 
 #define IO_RESERVED 64u
-#define IO_MOST 65536u /* more than the kernel sends at a time */
 #define SWEEP_INTERVAL (200 * CLOCK_MS)
 #define OLD_SWEEPS 2 /* a request that has seen so many is old */
 #define PATIENT_SWEEPS 25 /* an interrupted one is let go after so many, whatever its node says */
@@ -406,7 +405,7 @@ int fuse_io_init(struct fuse_ops *ops)
 
 		port->worker = &mount->workers[i];
 		port->shared_session = mount->worker_count > 1;
-		port->pool = pool_new(sizeof(struct fuse_io), IO_RESERVED, IO_MOST);
+		port->pool = pool_new(sizeof(struct fuse_io), IO_RESERVED, WORKER_BUFS);
 		if (!port->pool ||
 		    loop_timer_init(&port->sweep_timer, port->worker->loop, sweep, port))
 			return ENOMEM;

@@ -6,22 +6,13 @@
 
 #include <errno.h>
 
-#define BACKGROUND_MIN 512u /* requests that the kernel may have outstanding, at least */
-#define BACKGROUND_MAX 65535u /* the field's width */
-#define BACKGROUND_MARGIN 64u /* for what isn't data */
-
 static void init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct fuse_ops *ops = userdata;
-	uint64_t background = BACKGROUND_MARGIN;
 
 	conn->max_write = DST_MAX_PAYLOAD;
-	/* More than all volumes together may hold: a stuck one must not use up what the others need. */
-	for (const struct volume_config *c = ops->mount->options->volumes; c; c = c->next)
-		background += 2 * (uint64_t)c->options.max_inflight;
-	if (background < BACKGROUND_MIN)
-		background = BACKGROUND_MIN;
-	conn->max_background = background > BACKGROUND_MAX ? BACKGROUND_MAX : (unsigned)background;
+	/* The kernel counts all volumes together: a stuck one must not use up what the others need. */
+	conn->max_background = WORKER_BACKGROUND;
 	conn->congestion_threshold = conn->max_background;
 	/* A new mtime of our own writes must not empty the page cache. */
 	conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;

@@ -12,9 +12,13 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-/* Payload buffers of a worker, at most. Only pages that were touched use memory; a parked 4 KiB
- * write uses two. */
-#define WORKER_BUFS 4096u
+/*
+ * Requests that a worker may hold at a time, each with a payload buffer: all that the kernel sends
+ * in the background, and as many again of callers that wait for theirs. A stuck volume can't use up
+ * what others need then. Only pages that were touched use memory; a parked 4 KiB write uses two.
+ */
+#define WORKER_BACKGROUND 65535u /* FUSE's max_background has 16 bits */
+#define WORKER_BUFS (2 * WORKER_BACKGROUND)
 #define WORKER_BUFS_RESERVED 64u
 
 struct worker {
