@@ -42,7 +42,7 @@ struct dstfs {
 	struct control *control;
 	struct loop_signal *signals[SIGNALS];
 	struct loop_timer timer; /* the start's patience */
-	struct loop_work ended;  /* posted by a port: the mount is gone */
+	struct loop_work ended; /* posted by a port: the mount is gone */
 	_Atomic bool gone;
 	bool mounted, answering, ready;
 	bool stopping; /* no requests come in any more */
@@ -77,16 +77,17 @@ static void become_ready(void *arg)
 		log_warn("volume %s is not there yet: %s", volume_name(volume),
 			 reason[0] ? reason : "no answer so far");
 	}
-	log_info("ready: %s on %s, %u volume%s", d->options.fsname, d->options.mountpoint,
-		 d->mount.volume_count, d->mount.volume_count == 1 ? "" : "s");
 	error = daemon_ready(pidfile);
 	if (error) {
 		log_error("%s: %s", pidfile, strerror(error));
 		d->status = EXIT_FAILURE;
 		loop_stop(main_loop(d));
-	} else if (!d->options.foreground) {
-		log_to_syslog();
+		return;
 	}
+	if (!d->options.foreground)
+		log_to_syslog();
+	log_info("ready: %s on %s, %u volume%s", d->options.fsname, d->options.mountpoint,
+		 d->mount.volume_count, d->mount.volume_count == 1 ? "" : "s");
 }
 
 /* On worker 0, the only one that reads before INIT is answered. */
@@ -143,8 +144,7 @@ static struct fuse_session *new_session(struct dstfs *d)
 	char *text = mount_options(&d->options);
 
 	if (text && !fuse_opt_add_arg(&args, "dstfs") && !fuse_opt_add_arg(&args, "-o") &&
-	    !fuse_opt_add_arg(&args, text) &&
-	    (!d->options.debug || !fuse_opt_add_arg(&args, "-d")))
+	    !fuse_opt_add_arg(&args, text) && (!d->options.debug || !fuse_opt_add_arg(&args, "-d")))
 		session = fuse_session_new(&args, &fuse_ops_table, sizeof(fuse_ops_table), &d->ops);
 	fuse_opt_free_args(&args);
 	free(text);

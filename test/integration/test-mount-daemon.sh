@@ -23,3 +23,9 @@ within 15 "$DSTFS" "file://$T/img" "$T/nowhere" 2>reason || status=$?
 [ $status -ne 0 ] || fail "mounted on a folder that does not exist"
 expect 1 eval "wc -l <reason"
 expect_match nowhere cat reason
+
+status=0
+within 15 "$DSTFS" "file://$T/img" "$MNT" --pidfile "$T/nowhere/pid" 2>reason || status=$?
+[ $status -eq 1 ] || fail "status $status without a pid file"
+expect "dstfs: error: $T/nowhere/pid: No such file or directory" cat reason
+! is_mounted "$MNT" || fail "the mount was left"
