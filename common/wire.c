@@ -287,6 +287,8 @@ int wire_status_to_errno(uint16_t status)
 
 uint16_t wire_status_from_errno(int error)
 {
+	if (error == EBADMSG) /* a file system's word for its own damage; ours is DST_EBADMSG's */
+		return DST_EIO;
 	for (size_t i = 0; i < STATUS_COUNT; i++)
 		if (statuses[i].error == error && statuses[i].status < STATUS_OWN)
 			return statuses[i].status;
