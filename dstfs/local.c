@@ -201,16 +201,14 @@ static void local_reason(struct target *target, char *text, size_t size)
 	snprintf(text, size, "%s", "");
 }
 
-static void local_destroy(struct target *target)
+static bool local_destroy(struct target *target)
 {
 	struct local *local = from_base(target);
 
 	for (unsigned i = 0; i < local->port_count; i++) {
 		if (local->ports[i].ops && pool_in_use(local->ports[i].ops)) {
-			/* The disk is stuck with cancelled operations, which name this memory. Only a
-			 * process that is about to exit comes here. */
 			log_error("%s: the disk still holds operations", local->uri.path);
-			return;
+			return false;
 		}
 	}
 	loop_timer_destroy(&local->refresh_timer);
@@ -221,6 +219,7 @@ static void local_destroy(struct target *target)
 	}
 	backend_close(&local->backend);
 	free(local);
+	return true;
 }
 
 static const struct target_ops local_ops = {

@@ -205,15 +205,14 @@ void mount_destroy(struct mount *mount)
 		ignore_change; /* a notice may still be posted; its loop runs it at its end */
 	for (unsigned i = 0; i < mount->worker_count; i++)
 		worker_join(&mount->workers[i]);
-	for (unsigned i = 0; i < mount->volume_count; i++)
-		volume_free(&mount->volumes[i]->volume);
 	for (unsigned i = 0; i < mount->worker_count; i++)
-		stuck |= buf_pool_in_use(mount->workers[i].bufs) > 0;
-	/* A stuck disk may still write into a buffer: that memory goes with the process. */
-	for (unsigned i = 0; i < mount->worker_count && !stuck; i++)
-		worker_destroy(&mount->workers[i]);
+		loop_run_posted(mount->workers[i].loop); /* what a slow disk has finished by now */
+	for (unsigned i = 0; i < mount->volume_count; i++)
+		stuck |= !volume_free(&mount->volumes[i]->volume);
 	if (stuck)
 		return;
+	for (unsigned i = 0; i < mount->worker_count; i++)
+		worker_destroy(&mount->workers[i]);
 	for (unsigned i = 0; i < mount->volume_count; i++)
 		volume_destroy(&mount->volumes[i]);
 	free(mount->workers);

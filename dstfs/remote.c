@@ -166,7 +166,7 @@ static json_t *remote_status(struct target *target)
 	return status;
 }
 
-static void remote_destroy(struct target *target)
+static bool remote_destroy(struct target *target)
 {
 	struct remote *remote = from_base(target);
 
@@ -175,6 +175,7 @@ static void remote_destroy(struct target *target)
 		lane_free(&remote->lanes[i]);
 	pthread_mutex_destroy(&remote->lock);
 	free(remote);
+	return true;
 }
 
 static const struct target_ops remote_ops = {

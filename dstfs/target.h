@@ -37,13 +37,17 @@ struct target_ops {
 	 * yet be carried out. From the thread of request->worker.
 	 */
 	void (*cancel)(struct target *target, struct request *request, int error);
-	/* A new object that describes it for status; thread of worker 0. */
+	/* A new object that describes it for status. Any thread. */
 	json_t *(*status)(struct target *target);
 	/* A short phrase: why it is not ready; "" if it is. Copies it. Any thread. */
 	void (*reason)(struct target *target, char *text, size_t size);
-	/* No request is held any more and none will come. Ends connections and frees the target; the
-	 * workers' loops still exist but don't run. */
-	void (*destroy)(struct target *target);
+	/*
+	 * No request is held any more and none will come. Ends connections and frees the target; the
+	 * workers' loops still exist but don't run. False: a stuck disk still has cancelled operations,
+	 * which name the target, the workers' loops and their buffers: those stay, and go with the
+	 * process.
+	 */
+	bool (*destroy)(struct target *target);
 };
 
 /* How patient a target is; nanoseconds. Shared by the targets of a volume; changed in worker 0. */
@@ -90,13 +94,12 @@ static inline void target_cancel(struct target *target, struct request *request,
 	target->ops->cancel(target, request, error);
 }
 
-static inline void target_destroy(struct target **target)
+static inline bool target_destroy(struct target **target)
 {
 	struct target *t = *target;
 
 	*target = NULL;
-	if (t)
-		t->ops->destroy(t);
+	return !t || t->ops->destroy(t);
 }
 
 #endif

@@ -303,14 +303,16 @@ json_t *volume_status(struct volume *volume)
 			 "nodes", volume->target->ops->status(volume->target));
 }
 
-void volume_free(struct volume **pointer)
+bool volume_free(struct volume **pointer)
 {
 	struct volume *volume = *pointer;
+	bool gone;
 
 	*pointer = NULL;
 	if (!volume)
-		return;
-	target_destroy(&volume->target);
+		return true;
+	gone = target_destroy(&volume->target);
 	free(volume->name);
 	free(volume);
+	return gone;
 }

@@ -55,7 +55,7 @@ uint64_t volume_undurable(struct volume *volume);
 json_t *volume_status(struct volume *volume); /* a new object, without what only FUSE knows */
 uint64_t volume_inflight(struct volume *volume); /* operations submitted, not done; any thread */
 
-/* Ends the target and frees the volume; nothing may be submitted. */
-void volume_free(struct volume **volume);
+/* Ends the target and frees the volume; nothing may be submitted. False: see target_ops.destroy. */
+bool volume_free(struct volume **volume);
 
 #endif
