@@ -90,22 +90,36 @@ static void answer_error(struct fuse_io *f, int error)
 
 /* ---- interruption ---- */
 
-static bool should_end(const struct fuse_io *f)
+/* What was told of a caller: deep queues hold thousands of requests of one. */
+struct caller_memo {
+	pid_t thread;
+	bool known, dying;
+};
+
+static bool is_dying(pid_t thread, struct caller_memo *memo)
+{
+	if (!memo->known || memo->thread != thread)
+		*memo = (struct caller_memo){thread, true, caller_is_dying(thread)};
+	return memo->dying;
+}
+
+static bool should_end(const struct fuse_io *f, struct caller_memo *memo)
 {
 	if (f->interrupt_seen &&
 	    (volume_target(f->mv->volume)->state != TARGET_READY || f->sweeps > PATIENT_SWEEPS))
 		return true;
 	return (f->interrupt_seen || f->sweeps >= OLD_SWEEPS) &&
-	       caller_is_dying(fuse_req_ctx(f->req)->pid);
+	       is_dying(fuse_req_ctx(f->req)->pid, memo);
 }
 
 static void sweep(void *arg)
 {
 	struct fuse_io_port *port = arg;
+	struct caller_memo memo = {.known = false};
 
 	for (struct fuse_io *f = port->active; f; f = f->next) {
 		f->sweeps++;
-		f->ending = should_end(f);
+		f->ending = should_end(f, &memo);
 	}
 	/* The room that one leaves lets others start, and any of those may complete at once. */
 	for (struct fuse_io *f = port->active; f;) {
@@ -124,6 +138,7 @@ static void sweep(void *arg)
 static void run_interrupt(void *arg)
 {
 	struct fuse_io *f = arg;
+	struct caller_memo memo = {.known = false};
 
 	if (f->finished) {
 		io_free(f);
@@ -131,7 +146,7 @@ static void run_interrupt(void *arg)
 	}
 	f->interrupt_seen = true;
 	f->sweeps = 0;
-	if (should_end(f))
+	if (should_end(f, &memo))
 		volume_cancel(&f->io, EINTR);
 }
 
