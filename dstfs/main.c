@@ -249,7 +249,7 @@ static json_t *on_command(void *arg, const char *command, const json_t *request,
 }
 
 /* Requests that may wait longer than the kernel lets them end the whole mount (Linux 6.15+). */
-static void warn_of_request_timeout(const struct dstfs_options *options)
+static void warn_of_request_timeout(struct mount *mount)
 {
 	static const char *const paths[] = {"/proc/sys/fs/fuse/default_request_timeout",
 					    "/proc/sys/fs/fuse/max_request_timeout"};
@@ -262,15 +262,14 @@ static void warn_of_request_timeout(const struct dstfs_options *options)
 			seconds = 0;
 		if (file)
 			fclose(file);
-		for (const struct volume_config *c = options->volumes; c && seconds; c = c->next) {
-			const struct volume_options *o = &c->options;
+		for (unsigned v = 0; v < mount->volume_count && seconds; v++) {
+			struct volume *volume = mount->volumes[v]->volume;
 
-			if (o->resends != OPTIONS_FOREVER &&
-			    o->timeout * ((uint64_t)o->resends + 1) < seconds * CLOCK_SEC)
+			if (target_patience(volume_policy(volume)) < seconds * CLOCK_SEC)
 				continue;
 			log_warn("%s is %u s: the kernel will end this mount when an outage of "
 				 "volume %s lasts longer",
-				 paths[i], seconds, c->name);
+				 paths[i], seconds, volume_name(volume));
 			break;
 		}
 	}
@@ -285,7 +284,7 @@ static int start(struct dstfs *d)
 		log_error("%s", reason);
 		return error;
 	}
-	warn_of_request_timeout(&d->options);
+	warn_of_request_timeout(&d->mount);
 	d->ended = (struct loop_work){.callback = run_ended, .arg = d};
 	error = loop_timer_init(&d->timer, main_loop(d), become_ready, d);
 	for (size_t i = 0; i < SIGNALS && !error; i++) {
