@@ -231,9 +231,12 @@ mount_on() {
 	mount "${@:2}" "$1"
 }
 
-# unmount_disk DIRECTORY: also when something still looks at what was just mounted.
+# unmount_disk DIRECTORY DEVICE: also when something still looks at what was just mounted; waits until
+# nobody holds the device.
 unmount_disk() {
 	wait_until 10 umount "$1" || fail "$1 stays busy"
+	wait_until 20 python3 -c 'import os, sys; os.open(sys.argv[1], os.O_RDWR | os.O_EXCL)' "$2" \
+		2>/dev/null || fail "$2 stays busy"
 }
 
 unmount_if_mounted() {
@@ -301,14 +304,14 @@ stress_filesystem() {
 	device=$LOOP
 	"${mkfs[@]}" "$device"
 	mount_on "$T/disk" "$device"
-	stress-ng --temp-path "$T/disk" --verify --timeout 20 --no-rand-seed --quiet \
-		--hdd 1 --hdd-ops 2000 --hdd-bytes 16m --hdd-opts wr-rnd,rd-rnd,fsync \
-		--dir 1 --dir-ops 400 --rename 1 --rename-ops 5000 --link 1 --link-ops 50 \
-		--seek 1 --seek-ops 5000 --fallocate 1 --fallocate-ops 50 --fallocate-bytes 16m ||
+	stress-ng --temp-path "$T/disk" --verify --timeout 60 --no-rand-seed --quiet \
+		--hdd 1 --hdd-ops 600 --hdd-bytes 8m --hdd-opts wr-rnd,rd-rnd,fsync \
+		--dir 1 --dir-ops 50 --rename 1 --rename-ops 3000 --link 1 --link-ops 10 \
+		--seek 1 --seek-ops 2000 --fallocate 1 --fallocate-ops 10 --fallocate-bytes 8m ||
 		fail "stress-ng found something"
 	cp -r "$SRC/common" "$T/disk/files"
 	fstrim "$T/disk"
-	unmount_disk "$T/disk"
+	unmount_disk "$T/disk" "$device"
 	"${checker[@]//"{}"/$device}"
 	losetup -d "$device"
 	stop_dstfs
@@ -319,7 +322,7 @@ stress_filesystem() {
 	"${checker[@]//"{}"/$LOOP}"
 	mount_on "$T/disk" "$LOOP"
 	diff -r "$SRC/common" "$T/disk/files"
-	unmount_disk "$T/disk"
+	unmount_disk "$T/disk" "$LOOP"
 	losetup -d "$LOOP"
 	stop_dstfs
 }

@@ -11,11 +11,11 @@ for direct in on off; do
 	mount_on "$T/disk" "$LOOP"
 	cp -r "$SRC/common" "$T/disk/files"
 	fstrim "$T/disk"
-	unmount_disk "$T/disk"
+	unmount_disk "$T/disk" "$LOOP"
 	e2fsck -f -n "$LOOP"
 	mount_on "$T/disk" "$LOOP"
 	diff -r "$SRC/common" "$T/disk/files"
-	unmount_disk "$T/disk"
+	unmount_disk "$T/disk" "$LOOP"
 	losetup -d "$LOOP"
 done
 stop_dstfs
