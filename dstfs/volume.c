@@ -12,7 +12,7 @@
 struct volume_counters {
 	counter_t reads, read_bytes, writes, write_bytes, flushes, zeroes, copies, errors;
 	counter_t interrupted;
-	counter_t modified_bytes; /* acknowledged, of whatever changes content */
+	counter_t modified_bytes; /* acknowledged, of whatever changes content and had no FUA */
 	counter_t inflight; /* a level */
 };
 
@@ -160,7 +160,7 @@ static void request_done(struct request *request, int error)
 	struct volume_port *port = port_of(io);
 
 	port->at_target--;
-	if (!error && modifies(request->type))
+	if (!error && modifies(request->type) && !request->fua)
 		counter_add(&port->counters.modified_bytes, request->type == REQUEST_COPY
 								    ? request->result
 								    : request->range.length);
@@ -191,7 +191,7 @@ void volume_submit(struct volume *volume, struct volume_io *io)
 	io->rest = (struct range){0, 0};
 	if (io->request.type != REQUEST_READ && io->request.type != REQUEST_WRITE)
 		io->rest = io->request.range;
-	if (port->at_target >= port->most) {
+	if (port->at_target >= port->most || port->parked.first) { /* no overtaking */
 		io->parked = true;
 		io->request.place = REQUEST_PARKED;
 		request_list_append(&port->parked, &io->request);
