@@ -23,7 +23,7 @@ static struct {
 	const char *program;
 	_Atomic enum log_level level;
 	bool journal; /* stderr is read by journald, which takes "<N>" */
-	bool syslog;
+	_Atomic bool syslog;
 } log_state = {.program = "dst", .level = LOG_LEVEL_INFO};
 
 static const struct {
