@@ -4,4 +4,4 @@
 set -eu
 cd "$SRC"
 command -v clang-format >/dev/null || { echo "needs clang-format"; exit 77; }
-git ls-files '*.c' '*.h' | xargs clang-format --dry-run --Werror
+find common dstfs server dstctl test -name '*.[ch]' -print0 | xargs -0 clang-format --dry-run --Werror

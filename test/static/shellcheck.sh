@@ -4,7 +4,7 @@
 set -eu
 cd "$SRC"
 command -v shellcheck >/dev/null || { echo "needs shellcheck"; exit 77; }
-git ls-files scripts test .ci | while read -r file; do
+find scripts test .ci -type f | while read -r file; do
 	case $(head -n 2 "$file" | tr '\n' ' ') in
 	'#!/bin/bash'* | '#!/bin/sh'* | *'shellcheck shell'*) echo "$file" ;;
 	esac

@@ -4,6 +4,6 @@
 set -eu
 cd "$SRC"
 grep -q 'GNU GENERAL PUBLIC LICENSE' LICENSE
-missing=$(git ls-files '*.c' '*.h' '*.sh' '*.py' Makefile 'scripts/*' test/run .ci/run |
-	xargs grep -L 'SPDX-License-Identifier: GPL-2.0-or-later' || true)
+missing=$(find Makefile .ci common dstfs server dstctl scripts test man -type f ! -name '*.pyc' -print0 |
+	xargs -0 grep -L 'SPDX-License-Identifier: GPL-2.0-or-later' || true)
 [ -z "$missing" ] || { echo "no SPDX line in: $missing"; exit 1; }
