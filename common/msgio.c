@@ -24,7 +24,9 @@
 #define STAGE_SMALL (DST_HEADER_SIZE + DST_MAX_HELLO) /* until the peer has been let in */
 #define STAGE_FULL (256u << 10)
 #define STAGE_AFTER_DIRECT 4096u /* bytes to stage when large messages follow each other */
-#define READS_PER_EVENT 4 /* then other connections get their turn */
+/* Then other connections get their turn, and what was answered meanwhile goes out. */
+#define READS_PER_EVENT 4
+#define BYTES_PER_EVENT (256u << 10)
 #define SEND_IOVECS 256
 #define SEND_EARLY (256u << 10) /* queued bytes that don't wait for the turn's end */
 
@@ -402,13 +404,14 @@ static void end_of_stream(struct msgio *m)
 static void on_readable(void *arg)
 {
 	struct msgio *m = arg;
-	size_t asked;
+	size_t asked, bytes = 0;
 	ssize_t n;
 
 	m->depth++;
-	for (int i = 0; i < READS_PER_EVENT && listening(m); i++) {
+	for (int i = 0; i < READS_PER_EVENT && bytes < BYTES_PER_EVENT && listening(m); i++) {
 		n = receive(m, &asked);
 		if (n > 0) {
+			bytes += (size_t)n;
 			return_done(m);
 			parse(m);
 		} else if (n == 0) {

@@ -13,7 +13,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define REQUESTS_PER_EVENT 64 /* then the connections get their turn */
+/* Then the connections get their turn: answers that wait there let callers go on. */
+#define REQUESTS_PER_EVENT 64
+#define BYTES_PER_EVENT (256u << 10)
 
 /* The headers of a WRITE end where the buffer's page-aligned data begins. */
 #define WRITE_HEADERS (sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in))
@@ -58,8 +60,8 @@ struct buf *fuse_port_take_buf(struct fuse_port *port)
 	return buf;
 }
 
-/* Reads and handles one request. False: no more for now. */
-static bool read_one(struct fuse_port *port)
+/* Reads and handles one request. Returns its bytes; 0: no more for now. */
+static size_t read_one(struct fuse_port *port)
 {
 	struct fuse_buf request = {.mem = NULL};
 	int n;
@@ -69,31 +71,34 @@ static bool read_one(struct fuse_port *port)
 	if (!port->buf) { /* every buffer waits for an answer: so does the kernel */
 		loop_fd_want(port->device, 0);
 		buf_wait(port->worker->bufs, &port->waiter);
-		return false;
+		return 0;
 	}
 	request.mem = port->buf->data - WRITE_HEADERS;
 	n = fuse_session_receive_buf(port->session, &request);
 	if (n == -EAGAIN || n == -EINTR)
-		return false;
+		return 0;
 	if (n <= 0) { /* unmounted: the session has exited. Anything else: the device is broken */
 		if (n < 0 && n != -ENODEV)
 			log_error("reading the FUSE device: %s", strerror(-n));
 		loop_fd_want(port->device, 0);
 		port->ended(port->ended_arg);
-		return false;
+		return 0;
 	}
 	current_port = port;
 	fuse_session_process_buf(port->session, &request);
 	current_port = NULL;
-	return true;
+	return (size_t)n;
 }
 
 static void on_device(void *arg, unsigned events)
 {
 	struct fuse_port *port = arg;
+	size_t bytes = 0, n = 1;
 
-	for (int i = 0; i < REQUESTS_PER_EVENT && read_one(port); i++)
-		;
+	for (int i = 0; i < REQUESTS_PER_EVENT && n && bytes < BYTES_PER_EVENT; i++) {
+		n = read_one(port);
+		bytes += n;
+	}
 }
 
 static void resume(void *arg)
