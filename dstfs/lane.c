@@ -392,8 +392,8 @@ static void hello_answered(struct lane *lane, const struct msgio_in *in)
 		return;
 	}
 	if (!error) /* last: from here on the node counts us as ready */
-		error = lane->config.events->welcome(lane->config.arg, &attrs, reason,
-						     sizeof(reason));
+		error = lane->config.events->welcome(lane->config.arg, lane->address, &attrs,
+						     reason, sizeof(reason));
 	if (error) {
 		/* A server that is stopping is as good as away. */
 		disconnect(lane, in->header.status != DST_ESHUTDOWN, reason);

@@ -31,9 +31,10 @@ struct lane;
 
 /* What a lane tells its node. In the lane's thread; may not call back into the lane. */
 struct lane_events {
-	/* The server let us in, and said this. 0, or an errno with the cause in reason: then the lane
+	/* The server at `address` let us in, and said this. 0, or an errno with the cause in reason: then the lane
 	 * drops the connection and tries again later. */
-	int (*welcome)(void *arg, const struct wire_attrs *attrs, char *reason, size_t size);
+	int (*welcome)(void *arg, const char *address, const struct wire_attrs *attrs, char *reason,
+		       size_t size);
 	/* NOTICE: what changed. */
 	void (*notice)(void *arg, const struct wire_attrs *attrs);
 	/* Not ready (any more: was_ready), and why; `refused` if the server answered and said no.

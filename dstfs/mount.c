@@ -3,6 +3,7 @@
 #include "dstfs/mount.h"
 
 #include "common/clock.h"
+#include "common/control.h"
 #include "common/log.h"
 #include "dstfs/assemble.h"
 
@@ -186,9 +187,10 @@ json_t *mount_status(struct mount *mount)
 				    json_string(mv->cache == CACHE_NONE ? "none" : "auto"));
 		json_array_append_new(volumes, volume);
 	}
-	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:I, s:i, s:o}", "kind", "dstfs", "version",
+	return json_pack("{s:s, s:s, s:i, s:o, s:o, s:I, s:i, s:o}", "kind", "dstfs", "version",
 			 DST_VERSION_TEXT, "pid", (int)getpid(), "mountpoint",
-			 mount->options->mountpoint, "source", mount->options->source, "uptime_s",
+			 control_string(mount->options->mountpoint), "source",
+			 control_string(mount->options->source), "uptime_s",
 			 (json_int_t)((clock_now() - mount->started) / CLOCK_SEC), "workers",
 			 (int)mount->worker_count, "volumes", volumes);
 }

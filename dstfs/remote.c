@@ -23,6 +23,7 @@ struct remote {
 	pthread_mutex_t lock; /* guards what follows, and changes of base.state */
 	unsigned ready; /* lanes that are */
 	char reason[DST_MAX_REASON + 1];
+	char peer[128]; /* that let us in last */
 	struct log_limit limit_size;
 	char session_text[2 * SESSION_SHOWN + 1]; /* the id is a secret: never shown whole */
 	uint64_t state_since; /* clock_now() */
@@ -68,7 +69,8 @@ static void set_size(struct remote *remote, uint64_t size)
 			    (unsigned long long)size);
 }
 
-static int on_welcome(void *arg, const struct wire_attrs *attrs, char *reason, size_t size)
+static int on_welcome(void *arg, const char *address, const struct wire_attrs *attrs, char *reason,
+		      size_t size)
 {
 	struct remote *remote = arg;
 
@@ -76,6 +78,7 @@ static int on_welcome(void *arg, const struct wire_attrs *attrs, char *reason, s
 	set_size(remote, attrs->size);
 	remote->base.writable = attrs->permissions & DST_PERM_WRITE;
 	remote->ready++;
+	snprintf(remote->peer, sizeof(remote->peer), "%s", address);
 	set_state(remote, TARGET_READY, "");
 	pthread_mutex_unlock(&remote->lock);
 	remote->base.changed(remote->base.changed_arg);
@@ -156,12 +159,13 @@ static json_t *remote_status(struct target *target)
 	for (unsigned i = 0; i < remote->lane_count; i++)
 		json_array_append_new(lanes, lane_status(remote->lanes[i], i));
 	pthread_mutex_lock(&remote->lock);
-	status = json_pack(
-		"{s:s, s:s, s:s, s:s, s:I, s:b, s:I, s:o}", "uri", uri_print(&remote->uri, text),
-		"state", target_state_name(remote->base.state), "reason", remote->reason, "session",
-		remote->session_text, "size", (json_int_t)remote->base.size, "writable",
-		(int)remote->base.writable, "state_for_s",
-		(json_int_t)((clock_now() - remote->state_since) / CLOCK_SEC), "lanes", lanes);
+	status = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:I, s:o}", "uri",
+			   uri_print(&remote->uri, text), "peer", remote->peer, "state",
+			   target_state_name(remote->base.state), "reason", remote->reason,
+			   "session", remote->session_text, "size", (json_int_t)remote->base.size,
+			   "writable", (int)remote->base.writable, "state_for_s",
+			   (json_int_t)((clock_now() - remote->state_since) / CLOCK_SEC), "lanes",
+			   lanes);
 	pthread_mutex_unlock(&remote->lock);
 	return status;
 }

@@ -48,7 +48,8 @@ struct io {
 	void (*then)(struct io *io);
 };
 
-static int on_welcome(void *arg, const struct wire_attrs *attrs, char *reason, size_t size)
+static int on_welcome(void *arg, const char *address, const struct wire_attrs *attrs, char *reason,
+		      size_t size)
 {
 	assert_int_equal(attrs->size, e.fake.size);
 	e.welcomes++;
