@@ -16,8 +16,8 @@ DSTFS=$BUILD/dstfs
 DSTCTL=$BUILD/dstctl
 TOOLS=$BUILD/test/tools
 
-export XDG_RUNTIME_DIR=$T/run XDG_CONFIG_HOME=$T/config HOME=$T
-mkdir -m 700 "$XDG_RUNTIME_DIR" "$XDG_CONFIG_HOME"
+export XDG_RUNTIME_DIR=$T/run XDG_CONFIG_HOME=$T/config STATE_DIRECTORY=$T/state HOME=$T
+mkdir -m 700 "$XDG_RUNTIME_DIR" "$XDG_CONFIG_HOME" "$STATE_DIRECTORY"
 cd "$T"
 
 fail() {
@@ -106,11 +106,12 @@ as_ordinary_user() {
 	need_fuse
 	[ "$(id -u)" -eq 0 ] || return 0
 	need_tool setpriv fusermount3
-	install -d -o nobody -g nogroup -m 700 "$T/user" "$T/user/run"
+	install -d -o nobody -g nogroup -m 700 "$T/user" "$T/user/run" "$T/user/state"
 	install -m 755 "$DSTD" "$DSTFS" "$DSTCTL" "$SRC/test/tools/call.py" "$T/"
 	DSTD=$T/dstd DSTFS=$T/dstfs DSTCTL=$T/dstctl MNT=$T/user/mnt
 	AS=(setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=-all
-		env "XDG_RUNTIME_DIR=$T/user/run" "HOME=$T/user" "XDG_CONFIG_HOME=$T/user")
+		env "XDG_RUNTIME_DIR=$T/user/run" "HOME=$T/user" "XDG_CONFIG_HOME=$T/user"
+		"STATE_DIRECTORY=$T/user/state")
 }
 
 # Daemons. Their cleaning up is registered here, before any exists.
