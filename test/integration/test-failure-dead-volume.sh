@@ -24,9 +24,9 @@ iops() {
 }
 before=$(iops)
 kill -STOP "$DSTD_PID"
-# Twice what a volume may have on its way (max_inflight).
+# Eight times what a volume may have on its way (max_inflight).
 background fio --name=job --filename="$MNT/dead" --rw=randwrite --bs=4k --size=64m --direct=1 \
-	--ioengine=libaio --iodepth=128 --numjobs=4 --thread --time_based --runtime=60 --output=/dev/null
+	--ioengine=libaio --iodepth=512 --numjobs=4 --thread --time_based --runtime=60 --output=/dev/null
 stuck=$JOB
 sleep 1
 during=$(iops)
