@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#define CLOCK_US 1000ull
 #define CLOCK_MS 1000000ull /* nanoseconds */
 #define CLOCK_SEC 1000000000ull
 

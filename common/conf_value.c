@@ -29,10 +29,9 @@ static const struct unit size_units[] = {
 };
 
 static const struct unit duration_units[] = {
-	{"", CLOCK_SEC},          {"ms", CLOCK_MS},
-	{"s", CLOCK_SEC},         {"m", 60 * CLOCK_SEC},
-	{"min", 60 * CLOCK_SEC},  {"h", 3600 * CLOCK_SEC},
-	{"d", 86400 * CLOCK_SEC}, {NULL, 0},
+	{"", CLOCK_SEC},         {"us", CLOCK_US},         {"ms", CLOCK_MS},
+	{"s", CLOCK_SEC},        {"m", 60 * CLOCK_SEC},    {"min", 60 * CLOCK_SEC},
+	{"h", 3600 * CLOCK_SEC}, {"d", 86400 * CLOCK_SEC}, {NULL, 0},
 };
 
 static int out_of_memory(const struct conf_value *value)

@@ -25,6 +25,13 @@ void loop_free(struct loop **loop); /* all that was registered must be gone */
 void loop_run(struct loop *loop); /* returns after loop_stop(), at the end of that turn */
 void loop_stop(struct loop *loop); /* any thread */
 
+/*
+ * How long to look for events without sleeping before the loop sleeps, at most, in nanoseconds; 0, as
+ * at first: not at all. Waking a sleeper takes tens of microseconds where idle processors are
+ * virtual; looking costs processor time, so it is done only while events keep coming that soon.
+ */
+void loop_set_busy_poll(struct loop *loop, uint64_t most);
+
 /* Timers: one shot. */
 struct loop_timer {
 	struct loop *loop;

@@ -2,6 +2,8 @@
 /* loop_event.c - loop.h over libevent. The only user of libevent. */
 #include "common/loop.h"
 
+#include "common/clock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -15,6 +17,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define POLL_LEAST 4000u /* nanoseconds; shorter looks are not worth their calls */
+#define POLL_WAKING 50000u /* nanoseconds that waking up may have added to a short sleep */
+
 struct loop {
 	struct event_base *base;
 	atomic_bool stopping;
@@ -24,6 +29,10 @@ struct loop {
 	_Atomic(struct loop_work *) posted; /* a stack, newest first; any thread pushes */
 
 	struct loop_hook *hooks, **hooks_tail;
+
+	uint64_t turns; /* in which something happened */
+	uint64_t poll_most; /* nanoseconds, see loop_set_busy_poll() */
+	uint64_t poll_now; /* what has paid off lately: 0..poll_most */
 	struct loop_resolve *resolves; /* under resolve_lock */
 };
 
@@ -78,6 +87,7 @@ void loop_run_posted(struct loop *loop)
 
 static void woken(evutil_socket_t fd, short what, void *arg)
 {
+	((struct loop *)arg)->turns++;
 	loop_run_posted(arg);
 }
 
@@ -151,10 +161,46 @@ static void run_hooks(struct loop *loop)
 	}
 }
 
+void loop_set_busy_poll(struct loop *loop, uint64_t most)
+{
+	loop->poll_most = loop->poll_now = most;
+}
+
+/*
+ * Looks for events for a while. True: some came and were run. The while is halved each time in
+ * vain, so that an idle loop, or one whose answers take longer, sleeps at once.
+ */
+static bool busy_poll(struct loop *loop)
+{
+	uint64_t before = loop->turns, begin = clock_now();
+
+	do {
+		event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		if (loop->turns != before)
+			return true;
+	} while (clock_now() - begin < loop->poll_now);
+	loop->poll_now = loop->poll_now > POLL_LEAST ? loop->poll_now / 2 : 0;
+	return false;
+}
+
+/* Sleeps until something happens. What came so soon that looking would have found it says that
+ * looking pays. */
+static void sleep_for_events(struct loop *loop)
+{
+	uint64_t begin = loop->poll_most ? clock_now() : 0;
+
+	event_base_loop(loop->base, EVLOOP_ONCE);
+	if (loop->poll_most && clock_now() - begin <= loop->poll_most + POLL_WAKING)
+		loop->poll_now = loop->poll_most;
+}
+
 void loop_run(struct loop *loop)
 {
 	while (!atomic_load(&loop->stopping)) {
-		event_base_loop(loop->base, EVLOOP_ONCE | (loop->hooks ? EVLOOP_NONBLOCK : 0));
+		if (loop->hooks)
+			event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		else if (!loop->poll_now || !busy_poll(loop))
+			sleep_for_events(loop);
 		run_hooks(loop);
 	}
 	atomic_store(&loop->stopping, false);
@@ -170,6 +216,7 @@ static void timer_fired(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop_timer *timer = arg;
 
+	timer->loop->turns++;
 	timer->callback(timer->arg);
 }
 
@@ -244,7 +291,7 @@ void loop_defer_cancel(struct loop_hook *hook)
 
 struct loop_fd {
 	struct event *event;
-	struct event_base *base;
+	struct loop *loop;
 	int fd;
 	unsigned want; /* LOOP_* */
 	void (*callback)(void *arg, unsigned events);
@@ -255,6 +302,7 @@ static void fd_ready(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop_fd *f = arg;
 
+	f->loop->turns++;
 	f->callback(f->arg, (what & EV_READ ? LOOP_READ : 0) | (what & EV_WRITE ? LOOP_WRITE : 0));
 }
 
@@ -265,7 +313,7 @@ struct loop_fd *loop_fd_new(struct loop *loop, int fd, void (*callback)(void *ar
 
 	if (!f)
 		return NULL;
-	*f = (struct loop_fd){.base = loop->base, .fd = fd, .callback = callback, .arg = arg};
+	*f = (struct loop_fd){.loop = loop, .fd = fd, .callback = callback, .arg = arg};
 	f->event = event_new(loop->base, fd, EV_PERSIST, fd_ready, f);
 	if (!f->event) {
 		free(f);
@@ -286,7 +334,8 @@ int loop_fd_want(struct loop_fd *f, unsigned events)
 	if (!events)
 		return 0;
 	what |= (events & LOOP_READ ? EV_READ : 0) | (events & LOOP_WRITE ? EV_WRITE : 0);
-	if (event_assign(f->event, f->base, f->fd, what, fd_ready, f) || event_add(f->event, NULL))
+	if (event_assign(f->event, f->loop->base, f->fd, what, fd_ready, f) ||
+	    event_add(f->event, NULL))
 		return errno ? errno : ENOMEM;
 	f->want = events;
 	return 0;
@@ -304,6 +353,7 @@ void loop_fd_free(struct loop_fd **fd)
 }
 
 struct loop_signal {
+	struct loop *loop;
 	struct event *event;
 	void (*callback)(void *arg, int signal);
 	void *arg;
@@ -313,6 +363,7 @@ static void signal_came(evutil_socket_t signal, short what, void *arg)
 {
 	struct loop_signal *s = arg;
 
+	s->loop->turns++;
 	s->callback(s->arg, signal);
 }
 
@@ -325,6 +376,7 @@ struct loop_signal *loop_signal_new(struct loop *loop, int signal,
 		return NULL;
 	s->callback = callback;
 	s->arg = arg;
+	s->loop = loop;
 	s->event = evsignal_new(loop->base, signal, signal_came, s);
 	if (!s->event || event_add(s->event, NULL))
 		loop_signal_free(&s);

@@ -114,7 +114,9 @@ int mount_init(struct mount *mount, const struct dstfs_options *options,
 		error = ENOMEM;
 	while (!error && mount->worker_count < options->workers) {
 		error = worker_init(&mount->workers[mount->worker_count], mount->worker_count);
-		mount->worker_count += !error;
+		if (!error)
+			loop_set_busy_poll(mount->workers[mount->worker_count++].loop,
+					   options->busy_poll);
 	}
 	if (error)
 		snprintf(reason, size, "starting workers: %s", strerror(error));

@@ -90,13 +90,11 @@ static const char epilog[] =
 
 #define MOUNT_SLOT(field) #field, offsetof(struct dstfs_options, field), NULL
 static const struct conf_slot mount_slots[] = {
-	{MOUNT_SLOT(allow_other)}, {MOUNT_SLOT(auto_unmount)},
-	{MOUNT_SLOT(uid)},         {MOUNT_SLOT(gid)},
-	{MOUNT_SLOT(mode)},        {MOUNT_SLOT(fsname)},
-	{MOUNT_SLOT(pidfile)},     {MOUNT_SLOT(control)},
-	{MOUNT_SLOT(workers)},     {MOUNT_SLOT(stop_timeout)},
-	{MOUNT_SLOT(foreground)},  {MOUNT_SLOT(debug)},
-	{MOUNT_SLOT(verbose)},     {NULL},
+	{MOUNT_SLOT(allow_other)},  {MOUNT_SLOT(auto_unmount)}, {MOUNT_SLOT(uid)},
+	{MOUNT_SLOT(gid)},          {MOUNT_SLOT(mode)},         {MOUNT_SLOT(fsname)},
+	{MOUNT_SLOT(pidfile)},      {MOUNT_SLOT(control)},      {MOUNT_SLOT(workers)},
+	{MOUNT_SLOT(stop_timeout)}, {MOUNT_SLOT(busy_poll)},    {MOUNT_SLOT(foreground)},
+	{MOUNT_SLOT(debug)},        {MOUNT_SLOT(verbose)},      {NULL},
 };
 static const struct conf_slot config_slots[] = {
 	{"config", offsetof(struct dstfs_options, config_file), NULL},

@@ -60,6 +60,7 @@ struct dstfs_options {
 	gid_t gid;
 	mode_t mode; /* 0: 0600, or 0400 where read-only */
 	uint64_t stop_timeout; /* nanoseconds for the last flush */
+	uint64_t busy_poll; /* nanoseconds, see loop_set_busy_poll() */
 	unsigned workers;
 	char *fuse_options; /* comma-separated mount options that go to the kernel or fusermount3
 			       as they are (dev, suid, noatime, …); NULL: none */
