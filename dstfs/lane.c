@@ -23,6 +23,8 @@
 #include "common/msgio.h"
 #include "common/random.h"
 #include "dstfs/connector.h"
+#include "dstfs/hello.h"
+#include "dstfs/reply.h"
 #include "dstfs/txn.h"
 
 #include <assert.h>
@@ -31,7 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REASON_MAX (DST_MAX_REASON + 1)
+#define REASON_MAX HELLO_REASON_MAX
 #define BACKOFF_MAX (30 * CLOCK_SEC)
 #define BACKOFF_DOUBLINGS 6u
 #define ATTEMPT_PATIENCE_MAX (10 * CLOCK_SEC)
@@ -312,48 +314,6 @@ static void plain_sent(struct msgio_out *out)
 	((struct plain_out *)out)->queued = false; /* out is the first member */
 }
 
-static void say_hello(struct lane *lane)
-{
-	struct wire_attrs attrs = {
-		.has = 1u << DST_ATTR_EXPORT | 1u << DST_ATTR_SESSION | 1u << DST_ATTR_LANE |
-		       1u << DST_ATTR_PERMISSIONS | 1u << DST_ATTR_CHECKSUM | 1u << DST_ATTR_CLIENT,
-		.lane = lane->worker->index,
-		.lanes = lane->config.lanes,
-		.permissions = DST_PERM_READ,
-		.checksum = 1u << DST_CHECKSUM_NONE,
-	};
-
-	if (!lane->config.policy->read_only)
-		attrs.permissions |= DST_PERM_WRITE;
-	if (lane->config.policy->checksum)
-		attrs.checksum = 1u << DST_CHECKSUM_XXH3;
-	snprintf(attrs.export_name, sizeof(attrs.export_name), "%s", lane->config.uri->export_name);
-	memcpy(attrs.session, lane->config.session, DST_ID_SIZE);
-	snprintf(attrs.client, sizeof(attrs.client), "%s", lane->config.client);
-	send_plain(lane, &lane->hello, DST_HELLO, wire_attrs_encode(lane->hello.payload, &attrs));
-}
-
-/* What the server must tell before it is believed. */
-static int check_welcome(const struct wire_attrs *attrs, const struct lane *lane, char *reason)
-{
-	const uint32_t needed = 1u << DST_ATTR_PERMISSIONS | 1u << DST_ATTR_CHECKSUM |
-				1u << DST_ATTR_SIZE | 1u << DST_ATTR_LIMITS;
-	uint32_t offered =
-		lane->config.policy->checksum ? 1u << DST_CHECKSUM_XXH3 : 1u << DST_CHECKSUM_NONE;
-
-	if ((attrs->has & needed) != needed)
-		snprintf(reason, REASON_MAX, "the server's HELLO lacks an attribute");
-	else if (!(attrs->permissions & DST_PERM_READ))
-		snprintf(reason, REASON_MAX, "the server grants no permission to read");
-	else if (attrs->checksum >= DST_CHECKSUM_END || !(offered & 1u << attrs->checksum))
-		snprintf(reason, REASON_MAX, "the server chose a checksum that was not offered");
-	else if (attrs->max_payload < DST_MAX_PAYLOAD || attrs->max_range < DST_MAX_RANGE)
-		snprintf(reason, REASON_MAX, "the server's limits are below the protocol's");
-	else
-		return 0;
-	return EPROTO;
-}
-
 /* Ready: first what was not acknowledged, oldest first, then what has waited. */
 static void become_ready(struct lane *lane)
 {
@@ -373,20 +333,8 @@ static void hello_answered(struct lane *lane, const struct msgio_in *in)
 {
 	char reason[REASON_MAX] = "";
 	struct wire_attrs attrs;
-	int error = EPROTO;
+	int error = hello_accept(&attrs, in, lane->config.policy, reason);
 
-	if (in->header.type != DST_HELLO || !in->digest_ok)
-		snprintf(reason, sizeof(reason), "the server did not answer HELLO");
-	else
-		error = wire_attrs_decode(&attrs, in->payload, in->header.payload, reason);
-	if (!error && in->header.status != DST_OK) {
-		snprintf(reason, sizeof(reason), "%s",
-			 wire_has(&attrs, DST_ATTR_REASON) ? attrs.reason
-							   : wire_status_text(in->header.status));
-		error = EACCES;
-	}
-	if (!error)
-		error = check_welcome(&attrs, lane, reason);
 	if (!error && msgio_open_up(lane->msgio, (enum dst_checksum)attrs.checksum)) {
 		disconnect(lane, false, "out of memory");
 		return;
@@ -405,44 +353,6 @@ static void hello_answered(struct lane *lane, const struct msgio_in *in)
 }
 
 /* ---- replies ---- */
-
-/* They must describe the reply's length, and no more than was asked for. */
-static int accept_extents(struct lane *lane, struct request *request, const struct msgio_in *in)
-{
-	uint64_t described = 0;
-
-	if (wire_extents_decode(lane->extents, &request->extent_count, in->payload,
-				in->header.payload, request->range.length))
-		return EPROTO;
-	for (unsigned i = 0; i < request->extent_count; i++)
-		described += lane->extents[i].length;
-	request->extents = lane->extents;
-	return described == in->header.range.length ? 0 : EPROTO;
-}
-
-/* Does the reply's payload fit the request? Sets what the request returns. 0 or EPROTO. */
-static int accept_payload(struct lane *lane, struct request *request, const struct msgio_in *in)
-{
-	const struct wire_header *header = &in->header;
-
-	switch (request->type) {
-	case REQUEST_READ:
-		request->data = in->payload;
-		return header->payload == request->range.length ? 0 : EPROTO;
-	case REQUEST_HASH:
-		request->hash = in->payload;
-		return header->payload == DST_HASH_SIZE ? 0 : EPROTO;
-	case REQUEST_EXTENTS:
-		return accept_extents(lane, request, in);
-	case REQUEST_COPY:
-		request->result = header->range.length;
-		return header->range.length && header->range.length <= request->range.length
-			       ? 0
-			       : EPROTO;
-	default:
-		return 0;
-	}
-}
 
 /* The payload came damaged, here or at the server: nothing was done with it. Once more. */
 static void ask_again(struct lane *lane, struct txn *txn)
@@ -475,22 +385,10 @@ static void log_status(struct lane *lane, const struct txn *txn, uint16_t status
 		(unsigned long long)txn->out.header.range.offset, wire_status_text(status), status);
 }
 
-/* Is this a reply that the server may send now? NULL, or what is wrong. */
-static const char *check_reply(const struct txn *txn, const struct msgio_in *in)
-{
-	if (!txn || !txn->sent)
-		return "protocol error: a reply to no request";
-	if (txn->queued)
-		return "protocol error: a reply to a request that was not sent whole";
-	if (in->header.type != txn->out.header.type)
-		return "protocol error: the reply is of another type than its request";
-	return NULL;
-}
-
 static void txn_answered(struct lane *lane, const struct msgio_in *in)
 {
 	struct txn *txn = txn_find(&lane->txns, in->header.id);
-	const char *wrong = check_reply(txn, in);
+	const char *wrong = reply_check(txn, in);
 	uint16_t status = in->header.status;
 
 	if (wrong) {
@@ -506,7 +404,7 @@ static void txn_answered(struct lane *lane, const struct msgio_in *in)
 	} else if (status != DST_OK) {
 		log_status(lane, txn, status);
 		complete(lane, txn, wire_status_to_errno(status));
-	} else if (txn->request && accept_payload(lane, txn->request, in)) {
+	} else if (txn->request && reply_accept(txn->request, in, lane->extents)) {
 		disconnect(lane, false, "protocol error: the reply does not fit its request");
 	} else {
 		complete(lane, txn, 0);
@@ -595,7 +493,8 @@ static void on_outcome(void *arg, struct stream *stream, const char *address, co
 	}
 	set_state(lane, LANE_HELLO);
 	loop_timer_set(&lane->retry_timer, attempt_patience(lane));
-	say_hello(lane);
+	send_plain(lane, &lane->hello, DST_HELLO,
+		   hello_encode(lane->hello.payload, &lane->config, lane->worker->index));
 }
 
 static void connect_now(struct lane *lane)
