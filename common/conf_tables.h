@@ -23,4 +23,19 @@ struct conf *conf_read(const char *path, const struct reason *reason);
 /* Longest path of a unix socket, bytes (sun_path without its NUL). */
 #define CONF_SOCKET_MAX 107u
 
+/* A row for a switch of the command line, which no file may set. */
+#define CONF_SWITCH(NAME, LETTER, HELP)                                                            \
+	{                                                                                          \
+		.name = NAME, .letter = LETTER, .flags = CONF_NO_FILE, .parse = conf_parse_bool,   \
+		.help = HELP                                                                       \
+	}
+
+/* The rows of those that every program has. */
+#define CONF_PROGRAM_SWITCHES                                                                      \
+	CONF_SWITCH("foreground", 'f', "stay in the foreground"),                                  \
+		CONF_SWITCH("debug", 'd', "log everything; stay in the foreground"),               \
+		CONF_SWITCH("verbose", 'v', "log more"),                                           \
+		CONF_SWITCH("help", 'h', "print this and exit"),                                   \
+		CONF_SWITCH("version", 'V', "print the version and exit")
+
 #endif
