@@ -231,9 +231,11 @@ void io_read(fuse_req_t req, fuse_ino_t inode, size_t size, off_t offset, struct
 	io_submit(f);
 }
 
-static void write_done(struct volume_io *io, int error)
+/* WRITE and COPY: the caller learns how many bytes were modified. */
+static void modify_done(struct volume_io *io, int error)
 {
 	struct fuse_io *f = (struct fuse_io *)io;
+	const struct request *request = &io->request;
 
 	if (error) {
 		answer_error(f, error);
@@ -241,7 +243,8 @@ static void write_done(struct volume_io *io, int error)
 	}
 	f->mv->mtime = clock_wall_sec();
 	io_detach(f);
-	fuse_reply_write(f->req, io->request.range.length);
+	fuse_reply_write(f->req,
+			 request->type == REQUEST_COPY ? request->result : request->range.length);
 	io_finish(f);
 }
 
@@ -249,7 +252,7 @@ static void write_done(struct volume_io *io, int error)
 void io_write(fuse_req_t req, fuse_ino_t inode, const char *data, size_t size, off_t offset,
 	      struct fuse_file_info *fi)
 {
-	struct fuse_io *f = io_new(req, inode, REQUEST_WRITE, write_done);
+	struct fuse_io *f = io_new(req, inode, REQUEST_WRITE, modify_done);
 	struct request *request;
 
 	if (!f)
@@ -365,20 +368,6 @@ void io_lseek(fuse_req_t req, fuse_ino_t inode, off_t offset, int whence, struct
 	seek_on(f, (uint64_t)offset);
 }
 
-static void copy_done(struct volume_io *io, int error)
-{
-	struct fuse_io *f = (struct fuse_io *)io;
-
-	if (error) {
-		answer_error(f, error);
-		return;
-	}
-	f->mv->mtime = clock_wall_sec();
-	io_detach(f);
-	fuse_reply_write(f->req, io->request.result);
-	io_finish(f);
-}
-
 /* EXDEV and EOPNOTSUPP make the kernel copy by reading and writing. */
 void io_copy_file_range(fuse_req_t req, fuse_ino_t inode_in, off_t offset_in,
 			struct fuse_file_info *fi_in, fuse_ino_t inode_out, off_t offset_out,
@@ -391,7 +380,7 @@ void io_copy_file_range(fuse_req_t req, fuse_ino_t inode_in, off_t offset_in,
 		fuse_reply_err(req, flags ? EINVAL : EXDEV);
 		return;
 	}
-	f = io_new(req, inode_out, REQUEST_COPY, copy_done);
+	f = io_new(req, inode_out, REQUEST_COPY, modify_done);
 	if (!f)
 		return;
 	source = range_clip((struct range){(uint64_t)offset_in, length}, size_of(f));
