@@ -129,18 +129,74 @@
  *
  * A connection for a session and lane that already has one replaces it: the server ends the old
  * one, waits until its backend I/O has finished, and only then answers. It never answers two
- * connections of one lane at the same time.
+ * connections of one lane at the same time. So once HELLO is answered, nothing that an older
+ * connection of the lane carried can still happen.
  *
- * 6. NOTICE
+ * 6. Exactly once
  *
- * Carries what changed: DST_ATTR_SIZE after a resize, DST_ATTR_PERMISSIONS after a change of rules
- * (when READ is gone the server closes instead), DST_ATTR_INSTANCE when what was answered but not
- * flushed may be lost: the client then takes nothing since its last successful FLUSH as durable.
- * It is sent before the answer to any request that ran after the change.
+ * A transaction that changes content (WRITE, DISCARD, WRITE_ZEROES, COPY) runs at most once in the
+ * life of a server process, however often it is sent. READ, FLUSH, EXTENTS and HASH change
+ * nothing, and may run again. The server keeps, per lane, a record of each one that changes content
+ * and is above the watermark: its id, its content (type, flags, range and digest), and, when it has
+ * run, its status and length. Sent again,
  *
- * 7. Closing
+ *   - one that is running is joined: one answer serves both;
+ *   - one that has run is answered from the record;
+ *   - one whose id has a record of other content is refused with DST_EFALSE_RETRY;
+ *   - one that was refused before it ran (DST_EBADMSG, no permission, …) has no record, and is
+ *     looked at anew;
+ *   - one that ran before the instance id changed last has lost its record: it runs again.
  *
- * CLOSE asks the server to finish what came before it, answer, and close; nothing follows it. A
+ * A client that reconnects names in DST_ATTR_PENDING those that it has sent and that are not
+ * answered, and is told in DST_ATTR_EXECUTED which of them have run, and how that ended. The rest it
+ * sends again, in the order of the ids, with the ids that they had, or with new ones: what
+ * DST_ATTR_EXECUTED doesn't name has not run and won't unless it is sent again.
+ *
+ * A session outlives its connections: as long as it holds its export (section 7), or until they have
+ * been gone for the export's lease. Its end by CLOSE (section 9) forgets it at once.
+ *
+ * 7. Epochs: one writer at a time
+ *
+ * Unless an export is shared (DST_IS_SHARED), one session at a time may write to it: its holder. An
+ * export has an epoch: a counter, and a random uuid drawn whenever the counter is raised. Two
+ * epochs are the same if both are equal; the order of counters means nothing to a machine. Epoch and
+ * holder survive the server; should the server have lost them, it starts with a new, random epoch.
+ *
+ * A HELLO that asks for WRITE, and is granted it by the rules, carries at most one of
+ *
+ *   DST_ATTR_EPOCH     "I hold the export since then": it must be the export's epoch now, and the
+ *                      session its holder, or the answer is DST_ESTALE: another writer has taken
+ *                      over. A client that hears this never tries again by itself.
+ *   DST_ATTR_TAKEOVER  the epoch to be replaced: if it is the export's epoch now, this session takes
+ *                      over, whoever holds the export. Else the answer is DST_EBUSY. So a takeover
+ *                      that was delayed on its way can't undo a later one.
+ *   neither            the session takes over if the export has no holder, if the holder's
+ *                      connections have been gone (the server has been up) for longer than the
+ *                      lease, or is already the holder; else the answer is DST_EBUSY, and
+ *                      DST_ATTR_REASON says who holds it and since when.
+ *
+ * Taking over ends all connections of the old holder, waits until their backend I/O is over, flushes
+ * the storage, and makes the raised epoch and the new holder durable, in this order and before the
+ * answer. DST_OK for a writer, DST_EBUSY and DST_ESTALE carry DST_ATTR_EPOCH: the export's epoch now.
+ * A session that was not granted WRITE needs no epoch and holds nothing.
+ *
+ * 8. Instances and NOTICE
+ *
+ * An export's instance id changes whenever something that was answered, but not flushed, may be lost:
+ * a start after anything but a clean stop (which flushes), and a FLUSH or FUA that failed. It is
+ * told in HELLO's answer, and by NOTICE when it changes meanwhile. A client takes nothing that was
+ * answered since its last successful FLUSH as durable then: it writes it anew, or fails its
+ * next flush. A FLUSH covers what was answered under the instance id that was known to the client
+ * when it sent the FLUSH, and only if that is still the one when the answer comes.
+ *
+ * NOTICE carries what changed: DST_ATTR_SIZE after a resize, DST_ATTR_PERMISSIONS after a change of
+ * rules (when READ is gone the server closes instead), DST_ATTR_INSTANCE. It is sent before the
+ * answer to any request that ran after the change, the failed FLUSH itself included.
+ *
+ * 9. Closing
+ *
+ * CLOSE asks the server to finish what came before it, answer, and close; nothing follows it. When
+ * the last connection of a session ends by CLOSE the session ends, and holds its export no longer. A
  * server that stops sends the replies of all it has begun, then closes; what it has not begun it
  * answers DST_ESHUTDOWN or not at all. Either side may also just close.
  */
@@ -169,6 +225,9 @@
 #define DST_MAX_REASON 512u /* bytes of a reason text */
 #define DST_MAX_CLIENT_NAME 255u /* bytes of the client's own name */
 #define DST_ID_SIZE 16 /* bytes of session, server, export and instance ids */
+#define DST_EPOCH_SIZE 24 /* u64 counter, then a uuid of DST_ID_SIZE bytes */
+#define DST_EXECUTED_SIZE                                                                          \
+	8 /* u16 distance of the id from PENDING's first, u16 status, u32 length */
 #define DST_HELLO_TIMEOUT_MS 10000u /* from accept to HELLO's last byte */
 
 #define DST_CHECK_REQUEST 0x7473657571657244ull /* header digest seeds, one a direction */
@@ -209,7 +268,7 @@ enum dst_status {
 	DST_EAGAIN = 11,
 	DST_ENOMEM = 12,
 	DST_EACCES = 13,
-	DST_EBUSY = 16,
+	DST_EBUSY = 16, /* HELLO: another session holds the export */
 	DST_ENODEV = 19,
 	DST_EINVAL = 22,
 	DST_EFBIG = 27,
@@ -223,7 +282,7 @@ enum dst_status {
 	DST_EILSEQ = 84, /* a device's protection information does not match */
 	DST_EOPNOTSUPP = 95,
 	DST_ETIMEDOUT = 110,
-	DST_ESTALE = 116, /* fenced: of an older epoch */
+	DST_ESTALE = 116, /* HELLO: fenced, another session has taken the export over */
 	DST_EUCLEAN = 117, /* the server's file system is damaged */
 	DST_EREMOTEIO = 121, /* a device's own failure */
 	DST_EDQUOT = 122,
@@ -232,6 +291,7 @@ enum dst_status {
 	DST_EDENIED = 257, /* an access rule */
 	DST_EVERSION = 258,
 	DST_ESHUTDOWN = 259, /* the server is stopping */
+	DST_EFALSE_RETRY = 260, /* the id was used before, for something else */
 };
 
 /*
@@ -256,6 +316,13 @@ enum dst_attr {
 	DST_ATTR_EXPORT_UUID = 12, /* DST_ID_SIZE bytes: this export. server */
 	DST_ATTR_INSTANCE = 13, /* DST_ID_SIZE bytes: new when unflushed data may be lost. server */
 	DST_ATTR_REASON = 14, /* string: why HELLO was refused, one line for people. server */
+	DST_ATTR_EPOCH = 15, /* DST_EPOCH_SIZE bytes: held by the client; the export's. both */
+	DST_ATTR_TAKEOVER = 16, /* DST_EPOCH_SIZE bytes: the epoch to be replaced. client */
+	DST_ATTR_PENDING = 17, /* u64 first id, then for each id, ascending, the first included,
+				    * u16 its distance from the first; 1..DST_MAX_DEPTH of them,
+				    * all below DST_LAG_FACTOR * DST_MAX_DEPTH. client */
+	DST_ATTR_EXECUTED = 18, /* those of PENDING that have run: DST_EXECUTED_SIZE bytes each,
+				    * ascending; length is COPY's, else 0. server */
 	DST_ATTR_KIND_END
 };
 
@@ -269,6 +336,7 @@ enum dst_checksum { DST_CHECKSUM_NONE = 0, DST_CHECKSUM_XXH3 = 1, DST_CHECKSUM_E
 #define DST_CAN_UNMAP 0x2u /* WRITE_ZEROES without NO_HOLE frees storage */
 #define DST_CAN_EXTENTS 0x4u /* EXTENTS tells holes; without it all is data */
 #define DST_CAN_COPY 0x8u
+#define DST_IS_SHARED 0x10u /* several sessions may write: no holder, no epoch */
 
 /* Payloads with a layout. Sizes in bytes as encoded; see wire.h for the structs in memory. */
 #define DST_EXTENT_SIZE 16 /* u64 length, u32 kind (DST_EXTENT_*), u32 zero */

@@ -72,6 +72,31 @@ int wire_status_to_errno(uint16_t status);
 uint16_t wire_status_from_errno(int error);
 const char *wire_status_text(uint16_t status); /* one phrase for people */
 
+/* An export's epoch (proto.h, section 7): equal if both parts are. */
+struct wire_epoch {
+	uint64_t counter;
+	uint8_t uuid[DST_ID_SIZE];
+};
+
+bool wire_epoch_equal(const struct wire_epoch *a, const struct wire_epoch *b);
+
+/* Transactions sent and not answered: ids first + distance[0..count), ascending, distance[0] is 0. */
+struct wire_pending {
+	uint64_t first;
+	unsigned count;
+	uint16_t distance[DST_MAX_DEPTH];
+};
+
+/* Those of them that have run. */
+struct wire_executed {
+	unsigned count; /* may be 0 */
+	struct wire_executed_one {
+		uint16_t distance; /* of the id from the first pending one; ascending */
+		uint16_t status; /* enum dst_status */
+		uint32_t length; /* bytes that COPY copied */
+	} one[DST_MAX_DEPTH];
+};
+
 /* Attributes in memory; a client or server fills in what it sends. `has` tells which are there:
  * bit 1 << DST_ATTR_x. */
 struct wire_attrs {
@@ -90,6 +115,10 @@ struct wire_attrs {
 	uint8_t export_uuid[DST_ID_SIZE];
 	uint8_t instance[DST_ID_SIZE];
 	char reason[DST_MAX_REASON + 1];
+	struct wire_epoch epoch, takeover;
+	struct wire_pending pending;
+	struct wire_executed
+		executed; /* that they are of the ids asked for is the caller's to check */
 };
 
 static inline bool wire_has(const struct wire_attrs *attrs, enum dst_attr kind)

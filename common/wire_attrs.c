@@ -20,6 +20,9 @@ enum format {
 	FORMAT_ID, /* DST_ID_SIZE bytes */
 	FORMAT_U32, /* `most` of them, side by side in memory */
 	FORMAT_U64,
+	FORMAT_EPOCH,
+	FORMAT_PENDING,
+	FORMAT_EXECUTED,
 };
 
 /* Each returns NULL, or what is wrong. They may narrow values to this machine's limits. */
@@ -115,6 +118,10 @@ static const struct attr {
 	[DST_ATTR_INSTANCE] = {"INSTANCE", FORMAT_ID, FIELD(instance)},
 	[DST_ATTR_REASON] = {"REASON", FORMAT_TEXT, .most = DST_MAX_REASON, .for_people = true,
 			     FIELD(reason)},
+	[DST_ATTR_EPOCH] = {"EPOCH", FORMAT_EPOCH, FIELD(epoch)},
+	[DST_ATTR_TAKEOVER] = {"TAKEOVER", FORMAT_EPOCH, FIELD(takeover)},
+	[DST_ATTR_PENDING] = {"PENDING", FORMAT_PENDING, FIELD(pending)},
+	[DST_ATTR_EXECUTED] = {"EXECUTED", FORMAT_EXECUTED, FIELD(executed)},
 #undef FIELD
 };
 
@@ -131,6 +138,71 @@ _Static_assert(DST_ATTR_KIND_END <= 32, "wire_attrs.has has a bit for each kind"
 static uint32_t padded(uint32_t size)
 {
 	return (size + ATTR_ALIGN - 1) & ~(ATTR_ALIGN - 1);
+}
+
+bool wire_epoch_equal(const struct wire_epoch *a, const struct wire_epoch *b)
+{
+	return a->counter == b->counter && !memcmp(a->uuid, b->uuid, DST_ID_SIZE);
+}
+
+static uint32_t pending_encode(uint8_t *out, const struct wire_pending *pending)
+{
+	assert(pending->count && pending->count <= DST_MAX_DEPTH);
+	le64_put(out, pending->first);
+	for (unsigned i = 0; i < pending->count; i++)
+		le16_put(out + 8 + 2 * i, pending->distance[i]);
+	return 8 + 2 * pending->count;
+}
+
+static const char *pending_decode(struct wire_pending *pending, const uint8_t *in, uint32_t size)
+{
+	if (size < 8 + 2 || size > 8 + 2 * DST_MAX_DEPTH || size % 2)
+		return "its length is wrong";
+	pending->first = le64_get(in);
+	pending->count = (size - 8) / 2;
+	for (unsigned i = 0; i < pending->count; i++) {
+		pending->distance[i] = le16_get(in + 8 + 2 * i);
+		if (i ? pending->distance[i] <= pending->distance[i - 1] : pending->distance[i])
+			return "the ids don't ascend";
+	}
+	if (pending->distance[pending->count - 1] >= DST_LAG_FACTOR * DST_MAX_DEPTH)
+		return "the ids are too far apart";
+	return pending->first && pending->first <= UINT64_MAX - DST_LAG_FACTOR * DST_MAX_DEPTH
+		       ? NULL
+		       : "the first id is out of bounds";
+}
+
+static uint32_t executed_encode(uint8_t *out, const struct wire_executed *executed)
+{
+	assert(executed->count <= DST_MAX_DEPTH);
+	for (unsigned i = 0; i < executed->count; i++) {
+		uint8_t *at = out + (size_t)i * DST_EXECUTED_SIZE;
+
+		le16_put(at, executed->one[i].distance);
+		le16_put(at + 2, executed->one[i].status);
+		le32_put(at + 4, executed->one[i].length);
+	}
+	return executed->count * DST_EXECUTED_SIZE;
+}
+
+static const char *executed_decode(struct wire_executed *executed, const uint8_t *in, uint32_t size)
+{
+	if (size % DST_EXECUTED_SIZE || size > DST_MAX_DEPTH * DST_EXECUTED_SIZE)
+		return "its length is wrong";
+	executed->count = size / DST_EXECUTED_SIZE;
+	for (unsigned i = 0; i < executed->count; i++) {
+		const uint8_t *at = in + (size_t)i * DST_EXECUTED_SIZE;
+		struct wire_executed_one *one = &executed->one[i];
+
+		one->distance = le16_get(at);
+		one->status = le16_get(at + 2);
+		one->length = le32_get(at + 4);
+		if (i && one->distance <= one[-1].distance)
+			return "the ids don't ascend";
+		if (one->length > DST_MAX_RANGE)
+			return "a length is out of bounds";
+	}
+	return NULL;
 }
 
 /* Writes the value to out; returns its bytes. */
@@ -159,6 +231,14 @@ static uint32_t value_encode(uint8_t *out, const struct attr *attr, const void *
 	case FORMAT_U64:
 		le64_put(out, *(const uint64_t *)field);
 		return 8;
+	case FORMAT_EPOCH:
+		le64_put(out, ((const struct wire_epoch *)field)->counter);
+		memcpy(out + 8, ((const struct wire_epoch *)field)->uuid, DST_ID_SIZE);
+		return DST_EPOCH_SIZE;
+	case FORMAT_PENDING:
+		return pending_encode(out, field);
+	case FORMAT_EXECUTED:
+		return executed_encode(out, field);
 	case FORMAT_NONE:
 		break;
 	}
@@ -229,6 +309,16 @@ static const char *value_decode(struct wire_attrs *attrs, const struct attr *att
 			return "its length is wrong";
 		*(uint64_t *)field = le64_get(in);
 		break;
+	case FORMAT_EPOCH:
+		if (size != DST_EPOCH_SIZE)
+			return "its length is wrong";
+		((struct wire_epoch *)field)->counter = le64_get(in);
+		memcpy(((struct wire_epoch *)field)->uuid, in + 8, DST_ID_SIZE);
+		break;
+	case FORMAT_PENDING:
+		return pending_decode(field, in, size);
+	case FORMAT_EXECUTED:
+		return executed_decode(field, in, size);
 	case FORMAT_NONE:
 		break;
 	}

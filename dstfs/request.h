@@ -31,6 +31,7 @@ enum request_type {
 enum request_place {
 	REQUEST_NOWHERE, /* the owner's */
 	REQUEST_PARKED, /* waits in its volume for room */
+	REQUEST_HELD_UP, /* waits in its volume until no other has a part of its range */
 	REQUEST_WAITING, /* waits in a lane for a transaction or for the connection */
 	REQUEST_IN_FLIGHT, /* a transaction carries it */
 	REQUEST_IN_BACKEND /* a local backend works on it */
@@ -43,8 +44,8 @@ struct request {
 	struct range range; /* READ, WRITE: 1..DST_MAX_PAYLOAD bytes; others 1..DST_MAX_RANGE */
 
 	/*
-	 * WRITE: the bytes, set by the owner. `buf`, never NULL, holds them, and whoever needs them
-	 * beyond the completion takes a reference. READ: set at completion, to bytes that are valid until `done`
+	 * WRITE: the bytes, set by the owner. `buf` holds them, and whoever needs them
+	 * beyond the completion takes a reference; NULL: the owner sees to it that they stay. READ: set at completion, to bytes that are valid until `done`
 	 * returns.
 	 */
 	const uint8_t *data;
@@ -59,6 +60,13 @@ struct request {
 	unsigned extent_count;
 	uint64_t result; /* COPY: bytes copied, > 0 */
 
+	/*
+	 * The hold on its range, of what changes content: its volume's, see ranges.h. A target that
+	 * completes the request while it may yet be carried out (cancelled, given up) takes a
+	 * reference first, and puts it back when nothing of it can happen any more. NULL: none.
+	 */
+	struct range_hold *hold;
+
 	struct worker *worker; /* that submits it, and on whose thread it completes */
 	/* The completion, with 0 or a positive errno. May run before submit returns. */
 	void (*done)(struct request *request, int error);
@@ -69,6 +77,13 @@ struct request {
 	void *holder; /* its transaction or backend operation */
 	struct request *next, *previous;
 };
+
+/* Does it change what the volume holds? */
+static inline bool request_modifies(const struct request *request)
+{
+	return request->type == REQUEST_WRITE || request->type == REQUEST_DISCARD ||
+	       request->type == REQUEST_WRITE_ZEROES || request->type == REQUEST_COPY;
+}
 
 /* The digest of a WRITE's payload: computed once, however many nodes it goes to. */
 static inline uint64_t request_digest(struct request *request)
@@ -94,6 +109,17 @@ static inline void request_list_append(struct request_list *list, struct request
 	else
 		list->first = request;
 	list->last = request;
+}
+
+static inline void request_list_prepend(struct request_list *list, struct request *request)
+{
+	request->previous = NULL;
+	request->next = list->first;
+	if (list->first)
+		list->first->previous = request;
+	else
+		list->last = request;
+	list->first = request;
 }
 
 static inline void request_list_remove(struct request_list *list, struct request *request)

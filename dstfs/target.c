@@ -9,6 +9,7 @@ const char *target_state_name(enum target_state state)
 		[TARGET_READY] = "ready",
 		[TARGET_AWAY] = "away",
 		[TARGET_REFUSED] = "refused",
+		[TARGET_FENCED] = "fenced",
 		[TARGET_STOPPED] = "stopped",
 	};
 

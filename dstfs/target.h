@@ -21,6 +21,7 @@ enum target_state {
 	TARGET_READY, /* takes requests and answers them */
 	TARGET_AWAY, /* was ready; requests wait until it is back or they expire */
 	TARGET_REFUSED, /* the node answers, but not to us: unknown export, no permission, … */
+	TARGET_FENCED, /* another writer has taken over: all fails until target_reattach() */
 	TARGET_STOPPED,
 };
 
@@ -39,6 +40,12 @@ struct target_ops {
 	void (*cancel)(struct target *target, struct request *request, int error);
 	/* A new object that describes it for status. Any thread. */
 	json_t *(*status)(struct target *target);
+	/*
+	 * Comes back after it was fenced, or is refused because another holds it: attaches anew; with
+	 * `takeover` by force. Requests that were submitted before fail or have failed. Any thread;
+	 * the outcome shows in the state. 0, or an errno if there is nothing to come back from.
+	 */
+	int (*reattach)(struct target *target, bool takeover);
 	/* A short phrase: why it is not ready; "" if it is. Copies it. Any thread. */
 	void (*reason)(struct target *target, char *text, size_t size);
 	/*
@@ -55,9 +62,13 @@ struct target_policy {
 	_Atomic uint64_t timeout; /* without an answer until a try has failed */
 	_Atomic unsigned resends; /* tries after the first; TARGET_FOREVER: no end */
 	_Atomic uint64_t reconnect; /* between attempts to connect, before back-off */
-	_Atomic uint64_t ping; /* of silence until a ping is sent */
+	_Atomic uint64_t ping; /* of silence until a ping is sent; 0: none while idle */
+	_Atomic uint64_t ping_timeout; /* without its answer until the connection is given up */
+	_Atomic uint64_t retain; /* bytes, not time: acknowledged and not yet flushed, kept for a
+				  * replay, per node; 0: none are */
 	bool checksum; /* digests on the wire */
 	bool read_only; /* ask for no more than reading */
+	bool takeover; /* attach by force, the first time */
 };
 
 #define TARGET_FOREVER UINT32_MAX /* resends */

@@ -147,13 +147,13 @@ static struct export *open_storage(struct server *server, const struct export_co
 				   size_t size)
 {
 	struct backend *backend = backend_file_open(options, reason, size);
-	uint8_t uuid[DST_ID_SIZE];
+	struct state_export known;
 	struct export *export;
 
 	if (!backend)
 		return NULL;
-	state_export_uuid(server->state, config->name, options->path, uuid);
-	export = export_new(server, config->name, options->path, backend, uuid);
+	state_export_load(server->state, config->name, options->path, &known);
+	export = export_new(server, config->name, options->path, backend, known.uuid);
 	if (!export)
 		snprintf(reason, size, "out of memory");
 	return export;

@@ -283,8 +283,8 @@ void state_server_id(struct state *state, uint8_t id[DST_ID_SIZE])
 		random_bytes(id, DST_ID_SIZE);
 }
 
-void state_export_uuid(struct state *state, const char *name, const char *path,
-		       uint8_t uuid[DST_ID_SIZE])
+static void export_uuid(struct state *state, const char *name, const char *path,
+			uint8_t uuid[DST_ID_SIZE])
 {
 	uint8_t key[DST_ID_SIZE];
 
@@ -292,4 +292,13 @@ void state_export_uuid(struct state *state, const char *name, const char *path,
 		state_id(state, key, name, uuid);
 	else
 		random_bytes(uuid, DST_ID_SIZE);
+}
+
+void state_export_load(struct state *state, const char *name, const char *path,
+		       struct state_export *out)
+{
+	*out = (struct state_export){.epoch.counter = 1};
+	export_uuid(state, name, path, out->uuid);
+	random_bytes(out->epoch.uuid, DST_ID_SIZE);
+	random_bytes(out->instance, DST_ID_SIZE);
 }
