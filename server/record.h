@@ -24,21 +24,25 @@ enum record_verdict {
 	RECORD_NEW, /* it may run: record_end() or record_drop() follows */
 	RECORD_JOINED, /* it is running: the answer to that is the answer to this */
 	RECORD_DONE, /* it has run: *status and *length are to be answered */
-	RECORD_FALSE_RETRY, /* the id was used for something else */
+	RECORD_FALSE_RETRY, /* the id was used for something else, or can't be kept in mind */
 };
 
-/* A transaction that changes content has come. `instance`: the export's count of instance ids now;
- * what began under an older one and has run is forgotten here. */
+/*
+ * A transaction that changes content has come. `instance`: the export's count of instance ids now;
+ * what began under an older one and has run is forgotten here. An id that is not above the watermark,
+ * or further above it than a lag may be, is a false retry: so no id, however it was chosen, makes the
+ * table forget another one.
+ */
 enum record_verdict record_begin(struct record_table *table, const struct wire_header *header,
 				 uint64_t instance, uint16_t *status, uint32_t *length);
 
-/* It has run. */
+/* It has run. Nothing happens if the client was done with it in the meantime. */
 void record_end(struct record_table *table, uint64_t id, uint16_t status, uint32_t length);
 
 /* It was not run after all. */
 void record_drop(struct record_table *table, uint64_t id);
 
-/* The client is done with all ids up to the watermark. */
+/* The client is done with all ids up to the watermark. One that goes back is ignored. */
 void record_forget(struct record_table *table, uint64_t watermark);
 
 /* Those of `pending` that have run, under this instance. Nothing may be running. */
