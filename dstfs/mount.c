@@ -40,6 +40,8 @@ static void apply_policy(struct mount_volume *mv, const struct volume_options *o
 	policy->resends = options->resends;
 	policy->reconnect = options->reconnect;
 	policy->ping = options->ping;
+	policy->ping_timeout = options->ping_timeout;
+	policy->retain = options->retain;
 	mv->wait = options->wait;
 }
 
@@ -81,6 +83,7 @@ static int add_volume(struct mount *mount, const struct volume_config *config, c
 	apply_policy(mv, options);
 	volume_policy(mv->volume)->checksum = options->checksum;
 	volume_policy(mv->volume)->read_only = options->read_only;
+	volume_policy(mv->volume)->takeover = options->takeover;
 	target = assemble(config, mount->workers, mount->worker_count, volume_policy(mv->volume),
 			  mount->client, target_changed, mv, reason, size);
 	if (!target) {

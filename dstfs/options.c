@@ -87,9 +87,19 @@ static const struct conf_slot volume_slots[] = {
 	{VOLUME_SLOT(resends)},
 	{VOLUME_SLOT(reconnect)},
 	{VOLUME_SLOT(ping)},
+	{VOLUME_SLOT(ping_timeout)},
+	{VOLUME_SLOT(retain)},
+	{VOLUME_SLOT(takeover)},
 	{VOLUME_SLOT(wait)},
 	{VOLUME_SLOT(max_inflight)},
+	{VOLUME_SLOT(max_inflight_bytes)},
 	{NULL},
+};
+
+/* Those of them that may change while the volume runs. */
+static const char *const live_names[] = {
+	"timeout", "resends",      "reconnect",          "ping", "ping_timeout", "retain",
+	"wait",    "max_inflight", "max_inflight_bytes", NULL,
 };
 
 /* Appends, so that nodes stay in the file's order. */
@@ -405,6 +415,43 @@ int options_reload(const struct dstfs_options *options, struct volume_config **v
 	if (error)
 		options_free_volumes(volumes);
 	return error;
+}
+
+/* NULL: not while it runs. */
+static const struct conf_slot *live_slot(const struct conf_key *key)
+{
+	const struct conf_slot *slot = volume_slots;
+	const char *const *name = live_names;
+
+	while (*name && strcmp(*name, key->name) != 0)
+		name++;
+	while (*name && strcmp(slot->name, key->name) != 0)
+		slot++;
+	return *name ? slot : NULL;
+}
+
+int options_change(struct volume_options *options, const char *name, const char *value,
+		   char *reason_text, size_t reason_size)
+{
+	const conf_tables tables = {conf_volume_keys, NULL};
+	const struct reason reason = {reason_text, reason_size};
+	const struct conf_key *key = conf_find_key(tables, name);
+	const struct conf_slot *slot = key ? live_slot(key) : NULL;
+	char hint[CONF_HINT_MAX], cause[CONF_REASON_MAX];
+	struct conf_value parsed = {
+		.text = value, .key = key, .reason = &(struct reason){cause, sizeof(cause)}};
+
+	if (!key)
+		return text_refuse(&reason, "a volume has no option %.80s%s", name,
+				   conf_hint(tables, name, hint));
+	if (!slot)
+		return text_refuse(&reason,
+				   "%s can't change while the volume is mounted; set it in the "
+				   "configuration and mount anew",
+				   key->name);
+	if (key->parse(&parsed, (char *)options + slot->offset))
+		return text_refuse(&reason, "%s: %s", key->name, cause);
+	return 0;
 }
 
 void options_free_volumes(struct volume_config **volumes)

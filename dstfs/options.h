@@ -28,8 +28,13 @@ struct volume_options {
 	unsigned resends; /* tries after the first; OPTIONS_FOREVER: no end */
 	uint64_t reconnect; /* nanoseconds between attempts to connect, before back-off */
 	uint64_t ping; /* nanoseconds of silence until a ping is sent */
+	uint64_t ping_timeout; /* nanoseconds without its answer until the connection is given up */
+	uint64_t
+		retain; /* bytes acknowledged and not flushed that are kept for a replay, per node */
+	bool takeover; /* attach by force, the first time */
 	uint64_t wait; /* nanoseconds that an open waits for an absent node */
 	unsigned max_inflight; /* requests, per volume */
+	uint64_t max_inflight_bytes; /* of their data, per volume */
 };
 
 #define OPTIONS_FOREVER UINT32_MAX
@@ -81,6 +86,12 @@ enum options_outcome options_parse(struct dstfs_options *options, int argc, char
  * with file:line, in reason.
  */
 int options_reload(const struct dstfs_options *options, struct volume_config **volumes,
+		   char *reason, size_t reason_size);
+/*
+ * Changes one of the options that may change while the volume runs, as typed. 0, or EINVAL with what
+ * is wrong and what would be right in reason; then nothing has changed.
+ */
+int options_change(struct volume_options *options, const char *name, const char *value,
 		   char *reason, size_t reason_size);
 void options_free_volumes(struct volume_config **volumes);
 void options_free(struct dstfs_options *options);

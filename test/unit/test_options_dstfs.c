@@ -4,6 +4,7 @@
 #include "common/text.h"
 #include "dstfs/options.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
@@ -124,8 +125,12 @@ static void a_node_gives_one_volume_with_the_defaults(void **state)
 	assert_int_equal(v->resends, 4);
 	assert_int_equal(v->reconnect, CLOCK_SEC);
 	assert_int_equal(v->ping, 10 * CLOCK_SEC);
+	assert_int_equal(v->ping_timeout, 10 * CLOCK_SEC);
+	assert_int_equal(v->retain, 64 << 20);
+	assert_false(v->takeover);
 	assert_int_equal(v->wait, 0);
 	assert_int_equal(v->max_inflight, 256);
+	assert_int_equal(v->max_inflight_bytes, 64 << 20);
 	accepted("file:///srv/a%20b", "mnt");
 	assert_string_equal(options.volumes->name, "a b");
 }
@@ -284,6 +289,45 @@ static void mistakes_in_the_file_carry_its_line(void **state)
 	}
 }
 
+static void what_may_change_while_it_runs_does_and_the_rest_is_told(void **state)
+{
+	static const struct {
+		const char *name, *value, *part;
+	} bad[] = {
+		{"tiemout", "5s", "no option tiemout; did you mean timeout?"},
+		{"workers", "5", "no option workers"},
+		{"node", "dst://h/v", "no option node"},
+		{"cache", "auto", "cache can't change while"},
+		{"ro", "yes", "read_only can't change while"},
+		{"takeover", "yes", "takeover can't change while"},
+		{"timeout", "soon", "timeout: \"soon\" is no duration; write"},
+		{"max-inflight", "0", "max_inflight: \"0\" doesn't fit; write"},
+		{"retain", "", "retain: \"\" is no size; write"},
+	};
+	struct volume_options was, *v;
+	char reason[256];
+
+	accepted("dst://h/v", "mnt");
+	v = &options.volumes->options;
+	assert_int_equal(options_change(v, "timeout", "500ms", reason, sizeof(reason)), 0);
+	assert_int_equal(options_change(v, "resends", "forever", reason, sizeof(reason)), 0);
+	assert_int_equal(options_change(v, "ping-timeout", "2s", reason, sizeof(reason)), 0);
+	assert_int_equal(options_change(v, "retain", "0", reason, sizeof(reason)), 0);
+	assert_int_equal(options_change(v, "max_inflight_bytes", "8M", reason, sizeof(reason)), 0);
+	assert_int_equal(v->timeout, 500 * CLOCK_MS);
+	assert_int_equal(v->resends, OPTIONS_FOREVER);
+	assert_int_equal(v->ping_timeout, 2 * CLOCK_SEC);
+	assert_int_equal(v->retain, 0);
+	assert_int_equal(v->max_inflight_bytes, 8 << 20);
+	was = *v;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(options_change(v, bad[i].name, bad[i].value, reason, 256), EINVAL);
+		if (!strstr(reason, bad[i].part))
+			fail_msg("%s: %s", bad[i].name, reason);
+		assert_memory_equal(&was, v, sizeof(was));
+	}
+}
+
 static void a_reload_keeps_what_the_command_line_said(void **state)
 {
 	struct volume_config *volumes;
@@ -388,6 +432,7 @@ int main(void)
 		cmocka_unit_test(mistakes_are_told_in_one_line),
 		cmocka_unit_test(mistakes_in_the_file_carry_its_line),
 		cmocka_unit_test(a_reload_keeps_what_the_command_line_said),
+		cmocka_unit_test(what_may_change_while_it_runs_does_and_the_rest_is_told),
 		cmocka_unit_test(help_and_version_are_printed_and_nothing_else_is_needed),
 		cmocka_unit_test(the_example_loads_and_shows_the_defaults),
 	};
