@@ -34,6 +34,9 @@ struct export_config {
 	uint64_t size_limit; /* bytes; 0: all of it */
 	bool read_only;
 	unsigned threads; /* for what may block; 0: default */
+	bool shared; /* several sessions may write: no holder, no epoch */
+	bool sync; /* what is answered is durable */
+	uint64_t lease; /* nanoseconds for which the holder may be gone before another may write */
 	struct acl_rule *rules; /* in order; NULL: the default rules */
 };
 

@@ -129,6 +129,9 @@ static void one_export_is_enough_and_the_rest_has_defaults(void **state)
 	assert_int_equal(options.exports->size_limit, 0);
 	assert_false(options.exports->read_only);
 	assert_int_equal(options.exports->threads, 0);
+	assert_false(options.exports->shared);
+	assert_int_equal(options.exports->lease, 30 * CLOCK_SEC);
+	assert_false(options.exports->sync);
 	assert_null(options.exports->rules);
 	assert_null(options.exports->next);
 }
@@ -143,6 +146,14 @@ static void exports_take_their_options_behind_commas(void **state)
 	assert_int_equal(options.exports->next->size_limit, 1 << 30);
 	assert_int_equal(options.exports->next->threads, 3);
 	assert_false(options.exports->next->read_only);
+	assert_false(options.exports->next->shared || options.exports->next->sync);
+	accepted("--export=a=/x,shared,lease=1500ms,sync=yes");
+	assert_true(options.exports->shared);
+	assert_int_equal(options.exports->lease, 1500 * CLOCK_MS);
+	assert_true(options.exports->sync);
+	accepted("--export=a=/x,lease=0");
+	assert_int_equal(options.exports->lease, 0);
+	refused("from 0s to 86400s", "--export=a=/x,lease=2d");
 	refused("--export: \"a\" is no export; write NAME=PATH", "--export=a");
 	refused("no export", "--export=a=");
 	refused("no export", "--export==/x");
