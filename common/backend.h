@@ -57,7 +57,10 @@ struct backend_op {
 };
 
 struct backend_info {
-	_Atomic uint64_t size; /* bytes; the only one that changes: inside refresh, read anywhere */
+	_Atomic uint64_t size; /* bytes; changes inside refresh, read anywhere */
+	/* Syncs that failed, of FLUSH or FUA: anything that was complete, and not flushed, may be
+	 * lost. Counted before any FLUSH that didn't hear of it can succeed. Read anywhere. */
+	_Atomic uint64_t losses;
 	uint32_t block_min; /* smallest unit that is written without reading, bytes */
 	uint32_t block_preferred; /* bytes */
 	uint32_t features; /* DST_CAN_* */

@@ -67,6 +67,7 @@ static void take_off(struct file_syncs *syncs, struct sync_call *call)
 /* Locked. */
 static void count_failure(struct backend_file *file, const struct backend_op *op, int error)
 {
+	file->base.info.losses++;
 	file->syncs.failures++;
 	file->syncs.error = error;
 	log_limited(&file->syncs.limit, LOG_LEVEL_ERROR,

@@ -392,6 +392,7 @@ static void both_of_two_flushes_fail_when_the_kernel_tells_only_one(void **state
 	settle();
 	assert_int_equal(a.error, EIO);
 	assert_int_equal(b.error, EIO);
+	assert_int_equal(backend->info.losses, 1);
 	sync_barrier = NULL;
 	assert_int_equal(run((struct backend_op){.type = BACKEND_FLUSH}), 0);
 	pthread_barrier_destroy(&barrier);
@@ -407,7 +408,9 @@ static void a_flush_fails_when_write_through_took_the_error_away(void **state)
 	assert_int_equal(run(fua), 0);
 	assert_int_equal(calls.dsyncs, 1);
 	fault.sync_errors = 1;
+	assert_int_equal(backend->info.losses, 0);
 	assert_int_equal(run(fua), EIO);
+	assert_int_equal(backend->info.losses, 1);
 	assert_int_equal(run((struct backend_op){.type = BACKEND_FLUSH}), EIO);
 	assert_int_equal(run((struct backend_op){.type = BACKEND_FLUSH}), 0);
 	assert_int_equal(run(fua), 0);
@@ -442,6 +445,7 @@ static void a_failed_write_is_no_failed_sync(void **state)
 	fault.dsync_write = ENOSPC;
 	assert_int_equal(run(fua), ENOSPC);
 	assert_int_equal(run((struct backend_op){.type = BACKEND_FLUSH}), 0);
+	assert_int_equal(backend->info.losses, 0);
 }
 
 /* ---- what the file system doesn't offer ---- */
