@@ -153,7 +153,8 @@ static struct export *open_storage(struct server *server, const struct export_co
 	if (!backend)
 		return NULL;
 	state_export_load(server->state, config->name, options->path, &known);
-	export = export_new(server, config->name, options->path, backend, known.uuid);
+	export = export_new(server, config->name, options->path, backend, known.uuid,
+			    server->instance);
 	if (!export)
 		snprintf(reason, size, "out of memory");
 	return export;

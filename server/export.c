@@ -2,6 +2,8 @@
 /* export.c - see export.h */
 #include "server/export.h"
 
+#include "server/session.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +22,14 @@ const char *const export_counter_names[EXPORT_COUNTERS] = {
 	[EXPORT_ERRORS] = "errors",
 	[EXPORT_REFUSED] = "refused",
 	[EXPORT_BAD_DIGESTS] = "bad_digests",
+	[EXPORT_JOINED] = "joined",
+	[EXPORT_EXECUTED] = "executed",
+	[EXPORT_FALSE_RETRIES] = "false_retries",
 };
 
 struct export *export_new(struct server *server, const char *name, const char *path,
-			  struct backend *backend, const uint8_t uuid[DST_ID_SIZE])
+			  struct backend *backend, const uint8_t uuid[DST_ID_SIZE],
+			  const uint8_t instance[DST_ID_SIZE])
 {
 	struct export *export = NULL;
 
@@ -36,6 +42,7 @@ struct export *export_new(struct server *server, const char *name, const char *p
 			export->server = server;
 			export->refs = 1;
 			memcpy(export->uuid, uuid, DST_ID_SIZE);
+			memcpy(export->instance, instance, DST_ID_SIZE);
 			return export;
 		}
 		free(export->name);
@@ -58,6 +65,28 @@ void export_free(struct export **export)
 	free(e->name);
 	free(e->path);
 	free(e);
+}
+
+/* Ids are random, so one that is counted on from is as good as a new one, and needs no lock. */
+void export_instance(const struct export *export, uint64_t instances, uint8_t id[DST_ID_SIZE])
+{
+	memcpy(id, export->instance, DST_ID_SIZE);
+	wire_u64_encode(id, wire_u64_decode(id) + instances);
+}
+
+void export_sync_failed(struct export *export, bool flush, uint64_t instances)
+{
+	uint64_t now = instances;
+
+	if (flush) /* it may fail for what only FUA was told of, before it was submitted */
+		atomic_compare_exchange_strong(&export->backend->info.losses, &now, instances + 1);
+	if (export_instances(export) == instances)
+		return;
+	log_limited(&export->instance_limit, LOG_LEVEL_WARN,
+		    "export %s: what was written since the last flush may be lost: its clients are "
+		    "told to write it again",
+		    export->name);
+	session_tell_all(export->server, export);
 }
 
 uint16_t export_admit(const struct export *export, uint32_t have, uint32_t need, struct range range,

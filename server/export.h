@@ -10,6 +10,7 @@
 
 #include "common/backend.h"
 #include "common/counter.h"
+#include "common/log.h"
 #include "common/offload.h"
 #include "common/proto.h"
 #include "server/acl.h"
@@ -37,6 +38,9 @@ enum export_counter {
 	EXPORT_ERRORS, /* answered with the storage's error */
 	EXPORT_REFUSED, /* out of bounds, no permission, … */
 	EXPORT_BAD_DIGESTS, /* requests whose payload came damaged */
+	EXPORT_JOINED, /* sent again while they ran */
+	EXPORT_EXECUTED, /* sent again or asked for when they had run: answered from the record */
+	EXPORT_FALSE_RETRIES, /* ids sent again with other content */
 	EXPORT_COUNTERS
 };
 
@@ -57,7 +61,11 @@ struct export {
 	/* clang-format on */
 	struct backend *backend; /* its size is atomic */
 	uint8_t uuid[DST_ID_SIZE];
+	uint8_t instance[DST_ID_SIZE]; /* its id at start, see export_instance() */
 	struct server *server;
+
+	_Atomic bool sync; /* what is answered is durable: all that changes content has FUA */
+	struct log_limit instance_limit;
 
 	struct export_tally tallies[EXPORT_MAX_TALLIES];
 
@@ -72,13 +80,31 @@ struct export {
 /* Takes over the backend, also on failure. The caller owns the one reference, and gives the config
  * when it enters the export into the catalog. NULL: out of memory. */
 struct export *export_new(struct server *server, const char *name, const char *path,
-			  struct backend *backend, const uint8_t uuid[DST_ID_SIZE]);
+			  struct backend *backend, const uint8_t uuid[DST_ID_SIZE],
+			  const uint8_t instance[DST_ID_SIZE]);
 
 /* Bytes on offer now. Any thread. */
 static inline uint64_t export_size(const struct export *export)
 {
 	return atomic_load_explicit(&export->backend->info.size, memory_order_relaxed);
 }
+
+/* How often the instance id (proto.h, section 8) has changed since the export was opened. Any
+ * thread; what was done before a change was seen is older than the change. */
+static inline uint64_t export_instances(const struct export *export)
+{
+	return atomic_load(&export->backend->info.losses);
+}
+
+/* The id that came of the first `instances` changes. Any thread. */
+void export_instance(const struct export *export, uint64_t instances, uint8_t id[DST_ID_SIZE]);
+
+/*
+ * A FLUSH has failed, or something that had FUA; `instances` were counted when it was submitted. Sees
+ * to it that a failed FLUSH has changed the instance id, and that all clients are told if it has
+ * changed. Before that is answered. Any thread; takes the server's lock.
+ */
+void export_sync_failed(struct export *export, bool flush, uint64_t instances);
 
 /* Closes the backend, which may take long (a device is written back then). No references, no I/O. */
 void export_free(struct export **export);

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "server/export.h"
+#include "server/record.h"
 #include "server/server.h"
 #include "server/session.h"
 #include "server/worker.h"
@@ -176,14 +177,28 @@ void lane_request_over(struct lane *lane)
 
 /* ---- HELLO's answer and notices ---- */
 
+static bool knows_all(const struct lane *lane)
+{
+	uint32_t permissions = atomic_load_explicit(&lane->permissions, memory_order_relaxed);
+
+	/* Without READ the lane is ended instead. */
+	return lane->told_size == export_size(lane->export) &&
+	       lane->told_instances == export_instances(lane->export) &&
+	       (lane->told_permissions == permissions || !(permissions & DST_PERM_READ));
+}
+
+static void tell(struct lane *lane);
+
 static void attrs_sent(struct msgio_out *out)
 {
 	struct lane *lane = (struct lane *)((char *)out - offsetof(struct lane, attrs_out));
 
 	lane->attrs_busy = false;
+	free(lane->attrs_large);
+	lane->attrs_large = NULL;
 	counter_add(&lane->messages_out, 1);
 	if (lane->state == LANE_READY)
-		lane_tell(lane); /* what changed while this was on its way */
+		tell(lane); /* what changed while this was on its way */
 	else
 		go_on_ending(lane);
 }
@@ -191,48 +206,74 @@ static void attrs_sent(struct msgio_out *out)
 static void send_attrs(struct lane *lane, enum dst_type type, uint64_t id, uint16_t status,
 		       const struct wire_attrs *attrs)
 {
-	uint8_t encoded[DST_MAX_HELLO];
+	uint8_t encoded[DST_MAX_HELLO], *kept = lane->attrs;
 	uint32_t size = wire_attrs_encode(encoded, attrs);
 
-	assert(!lane->attrs_busy && size <= sizeof(lane->attrs));
-	memcpy(lane->attrs, encoded, size);
+	assert(!lane->attrs_busy);
+	if (size > sizeof(lane->attrs))
+		kept = lane->attrs_large = malloc(size);
+	if (!kept) {
+		log_error("%s: no memory for what it asked for", lane->peer.text);
+		disconnect(lane);
+		return;
+	}
+	memcpy(kept, encoded, size);
 	lane->attrs_out.header = (struct wire_header){
 		.type = (uint8_t)type,
 		.flags = DST_F_REPLY,
 		.status = status,
 		.id = id,
 		.payload = size,
-		.digest = wire_digest(DST_CHECKSUM_XXH3, lane->attrs, size),
+		.digest = wire_digest(DST_CHECKSUM_XXH3, kept, size),
 	};
-	lane->attrs_out.payload = lane->attrs;
+	lane->attrs_out.payload = kept;
 	lane->attrs_out.sent = attrs_sent;
 	lane->attrs_busy = true;
 	msgio_send(lane->msgio, &lane->attrs_out);
 }
 
-void lane_tell(struct lane *lane)
+/* NOTICE of what the client doesn't know. One that is still queued is followed by the next when it
+ * is out. */
+static void tell(struct lane *lane)
 {
 	struct wire_attrs attrs = {.has = 0};
-	uint64_t size = export_size(lane->export);
+	uint64_t size = export_size(lane->export), instances = export_instances(lane->export);
 	uint32_t permissions = lane->permissions;
 
-	/* Without READ the lane is ended instead. A notice that is still queued is followed by the
-	 * next one when it is out. */
-	if (lane->state != LANE_READY || lane->attrs_busy || !(permissions & DST_PERM_READ))
+	if (lane->attrs_busy)
 		return;
 	if (size != lane->told_size) {
 		attrs.has |= 1u << DST_ATTR_SIZE;
 		attrs.size = size;
 	}
-	if (permissions != lane->told_permissions) {
+	if (permissions != lane->told_permissions && permissions & DST_PERM_READ) {
 		attrs.has |= 1u << DST_ATTR_PERMISSIONS;
 		attrs.permissions = permissions;
+		lane->told_permissions = permissions;
+	}
+	if (instances != lane->told_instances) {
+		attrs.has |= 1u << DST_ATTR_INSTANCE;
+		export_instance(lane->export, instances, attrs.instance);
 	}
 	if (!attrs.has)
 		return;
 	lane->told_size = size;
-	lane->told_permissions = permissions;
+	lane->told_instances = instances;
 	send_attrs(lane, DST_NOTICE, 0, DST_OK, &attrs);
+}
+
+bool lane_told(struct lane *lane)
+{
+	if (knows_all(lane))
+		return true;
+	if (lane->attrs_busy) {
+		if (lane->state < LANE_FINISHING)
+			log_left(lane, "the last notice is not out, and must be before the next");
+		disconnect(lane);
+	} else {
+		tell(lane);
+	}
+	return lane->msgio;
 }
 
 /* Answers HELLO with an error; the connection ends when the answer is out. */
@@ -250,11 +291,51 @@ static void refuse(struct lane *lane, uint64_t id, uint16_t status, const char *
 	msgio_flush(lane->msgio);
 }
 
+/* Answers PENDING. False: HELLO was refused. */
+static bool answer_pending(struct lane *lane, uint64_t instances, struct wire_attrs *attrs)
+{
+	const struct wire_pending *pending = lane->pending;
+	struct session_slot *slot = lane->slot;
+
+	if (pending->first <= slot->watermark) {
+		refuse(lane, lane->hello_id, DST_EPROTO,
+		       "HELLO names a pending transaction that the client was done with");
+		return false;
+	}
+	slot->watermark = pending->first - 1;
+	attrs->has |= 1u << DST_ATTR_EXECUTED;
+	attrs->executed.count = 0;
+	if (slot->record)
+		record_executed(slot->record, pending, instances, &attrs->executed);
+	request_count_executed(lane, attrs->executed.count);
+	free(lane->pending);
+	lane->pending = NULL;
+	return true;
+}
+
+/* HELLO is answered: requests may come. */
+static void begin_service(struct lane *lane)
+{
+	char who[sizeof(lane->session->client) + sizeof(lane->peer.text) + 4];
+
+	if (msgio_open_up(lane->msgio, lane->checksum)) {
+		lane_finish(lane, "out of memory");
+		return;
+	}
+	set_state(lane, LANE_READY);
+	describe(lane, who, sizeof(who));
+	log_info("%s: joined export %s, lane %u of %u, %s", who, lane->export->name,
+		 lane->index + 1, lane->lanes,
+		 lane->told_permissions & DST_PERM_WRITE ? "read-write" : "read-only");
+	msgio_resume(lane->msgio);
+}
+
 /* The place is ours: tells the client what it needs to know, and takes requests from now on. */
 static void welcome(struct lane *lane)
 {
 	const struct server *server = lane->worker->server;
 	const struct export *export = lane->export;
+	uint64_t instances = export_instances(export);
 	struct wire_attrs attrs = {
 		.has = 1u << DST_ATTR_PERMISSIONS | 1u << DST_ATTR_CHECKSUM | 1u << DST_ATTR_SIZE |
 		       1u << DST_ATTR_BLOCKS | 1u << DST_ATTR_LIMITS | 1u << DST_ATTR_FEATURES |
@@ -270,23 +351,18 @@ static void welcome(struct lane *lane)
 		.depth = LANE_DEPTH,
 		.features = export->backend->info.features,
 	};
-	char who[sizeof(lane->session->client) + sizeof(lane->peer.text) + 4];
 
+	if (lane->pending && !answer_pending(lane, instances, &attrs))
+		return;
 	memcpy(attrs.server_id, server->id, DST_ID_SIZE);
 	memcpy(attrs.export_uuid, export->uuid, DST_ID_SIZE);
-	memcpy(attrs.instance, server->instance, DST_ID_SIZE);
+	export_instance(export, instances, attrs.instance);
 	lane->told_size = attrs.size;
 	lane->told_permissions = attrs.permissions;
+	lane->told_instances = instances;
 	send_attrs(lane, DST_HELLO, lane->hello_id, DST_OK, &attrs);
-	if (msgio_open_up(lane->msgio, lane->checksum)) {
-		lane_finish(lane, "out of memory");
-		return;
-	}
-	set_state(lane, LANE_READY);
-	describe(lane, who, sizeof(who));
-	log_info("%s: joined export %s, lane %u of %u, %s", who, export->name, lane->index + 1,
-		 lane->lanes, attrs.permissions & DST_PERM_WRITE ? "read-write" : "read-only");
-	msgio_resume(lane->msgio);
+	if (lane->msgio)
+		begin_service(lane);
 }
 
 /* What HELLO must carry beside its syntax. Returns a cause to refuse it, or NULL. */
@@ -315,6 +391,17 @@ static const char *check_hello(struct lane *lane, const struct wire_attrs *attrs
 	else
 		return "HELLO offers no checksum that this server knows";
 	return NULL;
+}
+
+/* PENDING is answered when all that it may name is over. */
+static bool keep_pending(struct lane *lane, const struct wire_attrs *attrs)
+{
+	if (!wire_has(attrs, DST_ATTR_PENDING))
+		return true;
+	lane->pending = malloc(sizeof(*lane->pending));
+	if (lane->pending)
+		*lane->pending = attrs->pending;
+	return lane->pending;
 }
 
 static void take_hello(struct lane *lane, const struct msgio_in *in)
@@ -349,7 +436,9 @@ static void take_hello(struct lane *lane, const struct msgio_in *in)
 	}
 	lane->hello_id = in->header.id;
 	msgio_pause(lane->msgio);
-	if (wait)
+	if (!keep_pending(lane, &attrs))
+		refuse(lane, in->header.id, DST_ENOMEM, "the server is out of memory");
+	else if (wait)
 		set_state(lane, LANE_DRAINING_OLD);
 	else
 		welcome(lane);
@@ -478,7 +567,7 @@ static void run_pokes(void *arg)
 	if (pokes & LANE_POKE_REMOVED)
 		lane_finish(lane, "the export is no longer offered");
 	if (pokes & LANE_POKE_NOTICE && lane->state == LANE_READY)
-		lane_tell(lane);
+		tell(lane);
 	if (pokes & LANE_POKE_FINISHED)
 		disconnect(lane);
 	release(lane);
@@ -495,6 +584,8 @@ void lane_poke(struct lane *lane, unsigned pokes)
 void lane_free(struct lane *lane)
 {
 	free(lane->parking);
+	free(lane->pending);
+	free(lane->attrs_large);
 	free(lane);
 }
 

@@ -34,7 +34,7 @@ struct worker;
 #define LANE_DEPTH 256u /* requests in flight that HELLO's answer allows */
 #define LANE_SPARE 16u /* PINGs and CLOSE beside them; beyond both the server stops reading */
 #define LANE_STALL 60u /* seconds after which a peer that takes none of our replies is dropped */
-#define LANE_ATTRS 1024u /* bytes that hold the attributes of any answer of ours */
+#define LANE_ATTRS 1024u /* bytes that hold the attributes of any answer of ours but EXECUTED */
 
 enum lane_state {
 	LANE_HELLO, /* waits for HELLO */
@@ -51,7 +51,7 @@ enum lane_poke {
 	LANE_POKE_GRANTED = 2, /* the place is the lane's now: answer HELLO */
 	LANE_POKE_REVOKED = 4, /* the rules allow it no longer: finish */
 	LANE_POKE_REMOVED = 8, /* the export is no longer offered: finish */
-	LANE_POKE_NOTICE = 16, /* size or permissions changed: tell the client */
+	LANE_POKE_NOTICE = 16, /* size, permissions or instance changed: tell the client */
 	LANE_POKE_FINISHED = 32 /* all replies are out: close */
 };
 
@@ -78,8 +78,10 @@ struct lane {
 	uint64_t hello_id;
 	uint32_t wanted; /* DST_PERM_* */
 	_Atomic uint32_t permissions; /* granted; changed by a reload, any thread */
+	struct wire_pending *pending; /* of HELLO, until it is answered; or NULL */
 	uint64_t told_size; /* what the client knows */
 	uint32_t told_permissions;
+	uint64_t told_instances; /* export_instances() */
 
 	/* Requests. */
 	_Atomic unsigned
@@ -94,6 +96,7 @@ struct lane {
 	/* The answer to HELLO, and notices. */
 	struct msgio_out attrs_out;
 	uint8_t attrs[LANE_ATTRS];
+	uint8_t *attrs_large; /* holds what LANE_ATTRS don't, until it is out; or NULL */
 	bool attrs_busy;
 
 	uint64_t since; /* clock_now() */
@@ -136,8 +139,11 @@ __attribute__((format(printf, 2, 3))) void lane_violation(struct lane *lane, con
 /* A request of the lane is over. */
 void lane_request_over(struct lane *lane);
 
-/* If the client doesn't know the current size or permissions yet, it is told now: before the answer
- * to anything that ran under them. */
-void lane_tell(struct lane *lane);
+/*
+ * Before any answer: if the client doesn't know the current size, permissions and instance, it is told
+ * now, before the answer to anything that ran under them. False: it can't be told now, since the
+ * last notice is still on its way; so the connection was ended, and the next HELLO's answer tells.
+ */
+bool lane_told(struct lane *lane);
 
 #endif

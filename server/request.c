@@ -2,14 +2,16 @@
 /*
  * request.c - see request.h
  *
- * The way of a request: admit (type, digest, session, export), take what it needs from the worker's
- * pools, submit to the backend, answer. What a type needs and allows is a row of a table.
+ * The way of a request: admit (session, type, digest, export), look it up in the lane's record if it
+ * changes content, take what it needs from the worker's pools, submit to the backend, record how it
+ * ended, answer. What a type needs and allows is a row of a table.
  */
 #include "server/request.h"
 
 #include "common/log.h"
 #include "server/export.h"
 #include "server/lane.h"
+#include "server/record.h"
 #include "server/session.h"
 #include "server/worker.h"
 
@@ -49,9 +51,20 @@ static const struct kind kinds[DST_TYPE_END] = {
 	[DST_HASH] = {true, BACKEND_HASH, DST_PERM_READ, DST_EINVAL, NO_BUFFER, EXPORT_HASHES},
 };
 
+/* What may not run twice. */
+static bool changes_content(const struct kind *kind)
+{
+	return kind->permission == DST_PERM_WRITE;
+}
+
 static counter_t *tally(const struct lane *lane, enum export_counter which)
 {
 	return &lane->export->tallies[lane->worker->index].values[which];
+}
+
+void request_count_executed(struct lane *lane, unsigned count)
+{
+	counter_add(tally(lane, EXPORT_EXECUTED), count);
 }
 
 /* ---- pools ---- */
@@ -148,11 +161,10 @@ static void answer_with(struct request *r, uint16_t status, uint64_t length, con
 	r->out.header.digest = wire_digest(lane->checksum, payload, size);
 	r->out.payload = payload;
 	r->out.sent = answer_sent;
-	if (lane->told_size != export_size(lane->export) ||
-	    lane->told_permissions !=
-		    atomic_load_explicit(&lane->permissions, memory_order_relaxed))
-		lane_tell(lane);
-	msgio_send(lane->msgio, &r->out);
+	if (lane_told(lane))
+		msgio_send(lane->msgio, &r->out);
+	else
+		request_drop(r);
 }
 
 void request_answer(struct request *r, uint16_t status)
@@ -187,41 +199,61 @@ static void answer_error(struct request *r, int error)
 	request_answer(r, wire_status_from_errno(error));
 }
 
-static void storage_done(struct backend_op *op, int error)
+static void answer_done(struct request *r)
 {
-	struct request *r = (struct request *)((char *)op - offsetof(struct request, op));
+	struct backend_op *op = &r->op;
 
-	if (!r->lane->msgio) { /* nobody is left to be told */
-		request_drop(r);
-		return;
-	}
-	if (r->type == DST_WRITE)
-		give_buffer_back(r); /* before the answer is out: another can use it */
-	if (error) {
-		answer_error(r, error);
-		return;
-	}
-	switch (op->type) {
-	case BACKEND_READ:
+	switch (r->type) {
+	case DST_READ:
 		counter_add(tally(r->lane, EXPORT_READ_BYTES), op->range.length);
 		answer_with(r, DST_OK, 0, r->buf->data, (uint32_t)op->range.length);
 		break;
-	case BACKEND_WRITE:
+	case DST_WRITE:
 		counter_add(tally(r->lane, EXPORT_WRITE_BYTES), op->range.length);
 		request_answer(r, DST_OK);
 		break;
-	case BACKEND_EXTENTS:
+	case DST_EXTENTS:
 		answer_extents(r);
 		break;
-	case BACKEND_COPY:
-		answer_with(r, DST_OK, op->result, NULL, 0);
+	case DST_COPY:
+		answer_with(r, DST_OK, r->copied, NULL, 0);
 		break;
-	case BACKEND_HASH:
+	case DST_HASH:
 		answer_with(r, DST_OK, 0, op->hash, DST_HASH_SIZE);
 		break;
 	default:
 		request_answer(r, DST_OK);
 	}
+}
+
+static void storage_done(struct backend_op *op, int error)
+{
+	struct request *r = (struct request *)((char *)op - offsetof(struct request, op));
+	struct lane *lane = r->lane;
+
+	if (!error && op->type == BACKEND_COPY) {
+		r->copied = (uint32_t)op->result; /* a part of the header's length */
+		if (op->fua) { /* which COPY itself does not know */
+			op->type = BACKEND_FLUSH;
+			backend_submit(lane->export->backend, op);
+			return;
+		}
+	}
+	if (error && (op->type == BACKEND_FLUSH || op->fua))
+		export_sync_failed(lane->export, op->type == BACKEND_FLUSH, r->instances);
+	if (r->recorded)
+		record_end(lane->slot->record, r->out.header.id, wire_status_from_errno(error),
+			   error ? 0 : r->copied);
+	if (!lane->msgio) { /* nobody is left to be told */
+		request_drop(r);
+		return;
+	}
+	if (r->type == DST_WRITE)
+		give_buffer_back(r); /* before the answer is out: another can use it */
+	if (error)
+		answer_error(r, error);
+	else
+		answer_done(r);
 }
 
 /* ---- requests ---- */
@@ -238,26 +270,56 @@ static uint16_t admit_copy(const struct lane *lane, const struct message *messag
 	return DST_OK;
 }
 
-/* May it run? The status to answer, or DST_OK. */
-static uint16_t admit(const struct lane *lane, const struct message *message)
+/* Has it come as it was sent? The status to answer, or DST_OK. */
+static uint16_t admit_message(const struct message *message)
 {
-	const struct wire_header *header = &message->header;
-	const struct kind *kind;
-	uint16_t status;
-
 	if (!message->type_ok)
 		return DST_EOPNOTSUPP;
-	if (!message->digest_ok)
-		return DST_EBADMSG;
-	kind = &kinds[header->type];
-	if (!kind->storage)
-		return DST_OK;
-	status = export_admit(lane->export,
-			      atomic_load_explicit(&lane->permissions, memory_order_relaxed),
-			      kind->permission, header->range, kind->beyond);
+	return message->digest_ok ? DST_OK : DST_EBADMSG;
+}
+
+/* May it run? Likewise. */
+static uint16_t admit_storage(const struct lane *lane, const struct kind *kind,
+			      const struct message *message)
+{
+	const struct wire_header *header = &message->header;
+	uint16_t status = export_admit(
+		lane->export, atomic_load_explicit(&lane->permissions, memory_order_relaxed),
+		kind->permission, header->range, kind->beyond);
+
 	if (!status && header->type == DST_COPY)
 		status = admit_copy(lane, message);
 	return status;
+}
+
+/*
+ * Has it been here before? *status is DST_OK if it may run else, and it is on record then. One that may
+ * not can have run all the same, before rules or size changed.
+ */
+static enum record_verdict look_up(struct request *r, const struct wire_header *header,
+				   uint16_t *status)
+{
+	struct session_slot *slot = r->lane->slot;
+	enum record_verdict verdict;
+	uint16_t refused = *status;
+
+	if (!slot->record) {
+		if (!refused)
+			slot->record = record_table_new(LANE_DEPTH);
+		if (!refused && !slot->record)
+			*status = DST_ENOMEM;
+		if (*status)
+			return RECORD_NEW;
+	}
+	record_forget(slot->record, slot->watermark);
+	verdict = record_begin(slot->record, header, r->instances, status, &r->copied);
+	if (verdict == RECORD_NEW && refused)
+		record_drop(slot->record, header->id);
+	else if (verdict == RECORD_NEW)
+		r->recorded = true;
+	else if (verdict == RECORD_FALSE_RETRY)
+		*status = DST_EFALSE_RETRY;
+	return verdict;
 }
 
 static void submit(struct request *r, const struct kind *kind, const struct message *message)
@@ -267,7 +329,9 @@ static void submit(struct request *r, const struct kind *kind, const struct mess
 	counter_add(tally(r->lane, kind->count), 1);
 	r->op = (struct backend_op){
 		.type = kind->backend,
-		.fua = header->flags & DST_F_FUA,
+		.fua = header->flags & DST_F_FUA ||
+		       (changes_content(kind) &&
+			atomic_load_explicit(&r->lane->export->sync, memory_order_relaxed)),
 		.no_hole = header->flags & DST_F_NO_HOLE,
 		.range = header->range,
 		.data = r->buf ? r->buf->data : NULL,
@@ -285,10 +349,49 @@ static void submit(struct request *r, const struct kind *kind, const struct mess
 
 static void refuse(struct request *r, uint16_t status)
 {
-	counter_add(tally(r->lane, status == DST_EBADMSG ? EXPORT_BAD_DIGESTS : EXPORT_REFUSED), 1);
-	log_debug("%s: %s refused: %s", r->lane->peer.text, wire_type_name(r->type),
-		  wire_status_text(status));
+	struct lane *lane = r->lane;
+	const char *type = wire_type_name(r->type);
+
+	counter_add(tally(lane, status == DST_EBADMSG        ? EXPORT_BAD_DIGESTS
+				: status == DST_EFALSE_RETRY ? EXPORT_FALSE_RETRIES
+							     : EXPORT_REFUSED),
+		    1);
+	if (status == DST_EFALSE_RETRY)
+		log_limited(&lane->worker->bad_limit, LOG_LEVEL_WARN,
+			    "export %s: %s: false retry: %s has the id %llu of another request",
+			    lane->export->name, lane->peer.text, type,
+			    (unsigned long long)r->out.header.id);
+	else
+		log_debug("%s: %s refused: %s", lane->peer.text, type, wire_status_text(status));
 	request_answer(r, status);
+}
+
+/* What goes to the storage, or has been there. False: as request_serve(). */
+static bool serve_storage(struct request *r, const struct kind *kind, struct message *message)
+{
+	struct lane *lane = r->lane;
+	uint16_t status = admit_storage(lane, kind, message);
+	enum record_verdict verdict = RECORD_NEW;
+
+	r->instances = export_instances(lane->export);
+	if (changes_content(kind))
+		verdict = look_up(r, &message->header, &status);
+	if (verdict == RECORD_JOINED) {
+		counter_add(tally(lane, EXPORT_JOINED), 1);
+		request_drop(r);
+	} else if (verdict == RECORD_DONE) {
+		counter_add(tally(lane, EXPORT_EXECUTED), 1);
+		answer_with(r, status, r->copied, NULL, 0);
+	} else if (status) {
+		refuse(r, status);
+	} else if (kind->buffer == NO_BUFFER || take_buffer(r, kind->buffer, message)) {
+		submit(r, kind, message);
+	} else {
+		if (r->recorded)
+			record_drop(lane->slot->record, message->header.id);
+		return false;
+	}
+	return true;
 }
 
 bool request_serve(struct lane *lane, struct message *message)
@@ -307,27 +410,31 @@ bool request_serve(struct lane *lane, struct message *message)
 		return true;
 	}
 	if (!status)
-		status = admit(lane, message);
+		status = admit_message(message);
 	r = pool_get(lane->worker->requests);
 	if (!r)
 		return false;
 	r->lane = lane;
 	r->type = header->type;
+	r->recorded = false;
+	r->copied = 0;
 	r->out.header.id = header->id;
 	r->buf = NULL;
-	if (!status && kind->buffer != NO_BUFFER && !take_buffer(r, kind->buffer, message)) {
-		pool_put(lane->worker->requests, r);
-		return false;
-	}
 	atomic_store_explicit(&lane->inflight, lane->inflight + 1, memory_order_relaxed);
-	if (status)
+	if (status) {
 		refuse(r, status);
-	else if (kind->storage)
-		submit(r, kind, message);
-	else if (header->type == DST_CLOSE)
+	} else if (kind->storage) {
+		if (!serve_storage(r, kind, message)) {
+			pool_put(lane->worker->requests, r);
+			atomic_store_explicit(&lane->inflight, lane->inflight - 1,
+					      memory_order_relaxed);
+			return false;
+		}
+	} else if (header->type == DST_CLOSE) {
 		lane_close_requested(lane, r);
-	else
+	} else {
 		request_answer(r, DST_OK); /* PING */
+	}
 	buf_unref(&message->buf);
 	return true;
 }

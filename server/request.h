@@ -26,7 +26,10 @@ struct message {
 struct request {
 	struct lane *lane;
 	uint8_t type; /* enum dst_type */
+	bool recorded; /* the lane's record waits for its end */
+	uint64_t instances; /* export_instances() when it began */
 	struct backend_op op;
+	uint32_t copied; /* bytes, COPY's */
 	struct buf *buf; /* what is written or was read; or NULL */
 	uint32_t cost; /* of buf, in bytes of the worker's memory */
 	struct msgio_out out;
@@ -41,6 +44,9 @@ bool request_serve(struct lane *lane, struct message *message);
 
 /* Answers (lane_close_requested() only; all others are answered from within). */
 void request_answer(struct request *request, uint16_t status);
+
+/* HELLO's answer told of so many that they have run. */
+void request_count_executed(struct lane *lane, unsigned count);
 
 /* Frees a request that is not answered any more. */
 void request_drop(struct request *request);

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "server/export.h"
 #include "server/lane.h"
+#include "server/record.h"
 #include "server/server.h"
 
 #include <stdio.h>
@@ -57,6 +58,8 @@ static void drop_if_empty(struct server *server, struct session *session)
 		link = &(*link)->next;
 	*link = session->next;
 	catalog_unref(server, session->export);
+	for (unsigned i = 0; i < DST_MAX_LANES; i++)
+		record_table_free(&session->slots[i].record);
 	free(session);
 }
 
@@ -207,5 +210,17 @@ void session_recheck_all(struct server *server, const struct export *export)
 {
 	pthread_mutex_lock(&server->lock);
 	each_lane(server, export, recheck_lane);
+	pthread_mutex_unlock(&server->lock);
+}
+
+static void tell_lane(struct lane *lane)
+{
+	lane_poke(lane, LANE_POKE_NOTICE);
+}
+
+void session_tell_all(struct server *server, const struct export *export)
+{
+	pthread_mutex_lock(&server->lock);
+	each_lane(server, export, tell_lane);
 	pthread_mutex_unlock(&server->lock);
 }

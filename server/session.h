@@ -16,13 +16,17 @@
 
 struct export;
 struct lane;
+struct record_table;
 struct server;
 
 /* One lane's place. */
 struct session_slot {
 	struct lane *owner; /* the connection that carries the lane, until its I/O is over */
 	struct lane *waiter; /* the one that replaces it as soon as it is */
-	uint64_t watermark; /* the owner's thread's: the client is done with every id up to it */
+
+	/* The owner's thread's; handed on with the place. */
+	uint64_t watermark; /* the client is done with every id up to it */
+	struct record_table *record; /* the session's; made when it is needed, NULL before */
 };
 
 struct session {
@@ -65,5 +69,9 @@ void session_end_all(struct server *server, struct export *export);
 /* Rules or size of `export` (NULL: of any) may have changed: checks its lanes' permissions
  * again and tells the clients. Takes the lock. */
 void session_recheck_all(struct server *server, const struct export *export);
+
+/* Something changed that the clients of `export` are to be told of: its lanes look for it. Takes the
+ * lock. */
+void session_tell_all(struct server *server, const struct export *export);
 
 #endif

@@ -31,6 +31,15 @@ static json_t *seconds_since(uint64_t then)
 	return number((clock_now() - then) / CLOCK_SEC);
 }
 
+static json_t *show_id(const uint8_t id[DST_ID_SIZE], unsigned bytes)
+{
+	char text[2 * DST_ID_SIZE + 1];
+
+	for (unsigned i = 0; i < bytes; i++)
+		snprintf(text + (size_t)2 * i, 3, "%02x", id[i]);
+	return json_string(text);
+}
+
 static json_t *show_lane(const struct lane *lane)
 {
 	json_t *out = json_object();
@@ -47,11 +56,8 @@ static json_t *show_session(const struct session *session)
 {
 	json_t *out = json_object(), *lanes = json_array();
 	const struct lane *first = NULL;
-	char id[2 * SHOWN_ID + 1];
 
-	for (unsigned i = 0; i < SHOWN_ID; i++)
-		snprintf(id + 2 * i, 3, "%02x", session->id[i]);
-	json_object_set_new(out, "id", json_string(id));
+	json_object_set_new(out, "id", show_id(session->id, SHOWN_ID));
 	json_object_set_new(out, "client", control_string(session->client));
 	for (unsigned i = 0; i < DST_MAX_LANES; i++) {
 		const struct lane *lane = session->slots[i].owner;
@@ -107,13 +113,13 @@ static json_t *show_counters(const struct export *export)
 static json_t *show_export(struct server *server, const struct export *export)
 {
 	json_t *out = json_object(), *sessions = json_array();
-	char uuid[2 * DST_ID_SIZE + 1];
+	uint8_t instance[DST_ID_SIZE];
 
-	for (unsigned i = 0; i < DST_ID_SIZE; i++)
-		snprintf(uuid + 2 * i, 3, "%02x", export->uuid[i]);
+	export_instance(export, export_instances(export), instance);
 	json_object_set_new(out, "name", control_string(export->name));
 	json_object_set_new(out, "path", control_string(export->path));
-	json_object_set_new(out, "uuid", json_string(uuid));
+	json_object_set_new(out, "uuid", show_id(export->uuid, DST_ID_SIZE));
+	json_object_set_new(out, "instance", show_id(instance, DST_ID_SIZE));
 	json_object_set_new(out, "size", number(export_size(export)));
 	json_object_set_new(out, "read_only", json_boolean(export->backend->info.read_only));
 	json_object_set_new(out, "device", json_boolean(export->backend->info.is_device));
