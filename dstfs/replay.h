@@ -20,7 +20,7 @@ struct replay *replay_start(struct worker *worker, struct retain_log *const *log
 			    void (*submit)(void *arg, struct request *request),
 			    void (*done)(void *arg, int error), void *arg);
 
-/* Pieces and bytes sent again so far. */
+/* Pieces and bytes that have been written anew so far. Any thread. */
 void replay_progress(const struct replay *replay, uint64_t *pieces, uint64_t *bytes);
 
 /* After `done`, or instead of it: the requests that are submitted must have completed or never will. */

@@ -25,14 +25,19 @@
  * of larger ones the log keeps the buffer. */
 #define RETAIN_COPIED (32u << 10)
 
+/* All zero at first. What is marked so is the retaining logs' own; the others are read by anyone. */
 struct retain {
 	_Atomic uint64_t number; /* given last; 0: none yet */
+	_Atomic uint64_t kept; /* the highest that a log keeps, or has kept, for a replay */
 	_Atomic uint64_t durable; /* all up to here is, and may be forgotten */
-	_Atomic uint64_t
-		bytes; /* of memory, in all logs: payloads, buffers by whole pages, entries */
+	/* All up to here that isn't durable has been given up: it is never replayed. At most `unkept`. */
+	_Atomic uint64_t given_up;
 	/* Something acknowledged after `durable` could not be kept (no memory, retain = 0): if the
 	 * server loses it, only a failed flush can tell. The highest such number; 0: none. */
 	_Atomic uint64_t unkept;
+	/* Of memory, in all logs: chunks of entries and small payloads as a whole; buffers by whole
+	 * pages, with the one of their headroom. What was trimmed and waits for reuse doesn't count. */
+	_Atomic uint64_t bytes;
 };
 
 struct retain_log;
@@ -44,14 +49,22 @@ void retain_log_free(struct retain_log **log); /* forgets what it holds */
 /*
  * The request has succeeded: gives it the next number and keeps what a replay needs; with `keep`
  * false, or without memory, it only gets its number, and `unkept` notes it. COPY must be durable
- * (flushed) when it comes here, and so FUA: they keep no payload, and cover what they replaced.
+ * (flushed) when it comes here, and so FUA: they keep no payload, and cover what they replaced. Before
+ * the request completes, so before its hold is put back: numbers of what overlaps tell the order.
  */
 void retain_log_add(struct retain_log *log, const struct request *request, bool keep);
 
 /* A flush that was sent when `number` was `mark` has succeeded. Any thread. */
 void retain_durable(struct retain *retain, uint64_t mark);
 
-/* Forgets what is durable, a bounded amount a call: true if more is left to be forgotten. */
+/* What is numbered up to `mark` and not durable will never be replayed: `unkept` notes it, and the
+ * logs forget it as if it were durable. Any thread. */
+void retain_give_up(struct retain *retain, uint64_t mark);
+
+/* Bytes of writes and zeroes that the log keeps. Any thread; exact after retain_log_trim(). */
+uint64_t retain_log_unflushed(const struct retain_log *log);
+
+/* Forgets what is durable or given up, a bounded amount a call: true if more is left to be forgotten. */
 bool retain_log_trim(struct retain_log *log);
 
 /*
@@ -64,12 +77,14 @@ struct retain_piece {
 	bool no_hole;
 	struct range range;
 	const uint8_t *data; /* WRITE; stays until the log is trimmed or freed */
+	uint64_t digest; /* of data, if has_digest */
+	bool has_digest;
 };
 
 struct retain_cursor;
 
-struct retain_cursor *retain_cursor_new(struct retain_log *const *logs,
-					unsigned count); /* or NULL */
+/* The logs are one session's and must not change while the cursor exists. NULL: out of memory. */
+struct retain_cursor *retain_cursor_new(struct retain_log *const *logs, unsigned count);
 bool retain_cursor_next(struct retain_cursor *cursor, struct retain_piece *piece);
 void retain_cursor_free(struct retain_cursor **cursor);
 

@@ -21,7 +21,8 @@ struct state;
 
 /*
  * Reads the file. A folder that can't be used is logged once: ids are then random, and
- * state_export_store() fails. NULL: out of memory.
+ * state_export_store() fails. NULL: out of memory. Blocks, as all does that reads or replaces the
+ * file; such calls wait for each other.
  */
 struct state *state_open(void);
 void state_close(struct state **state);
@@ -49,7 +50,10 @@ struct state_export {
 void state_export_load(struct state *state, const char *name, const char *path,
 		       struct state_export *out);
 
-/* Makes it durable as a whole. 0 or an errno: then the file is as it was before. Blocks. */
+/*
+ * Makes it durable as a whole. 0, or an errno: then what was stored before still stands (unless it
+ * was the sync of the folder that failed: then either may be found after a power cut). Blocks.
+ */
 int state_export_store(struct state *state, const char *name, const char *path,
 		       const struct state_export *in);
 
