@@ -187,7 +187,9 @@
  * told in HELLO's answer, and by NOTICE when it changes meanwhile. A client takes nothing that was
  * answered since its last successful FLUSH as durable then: it writes it anew, or fails its
  * next flush. A FLUSH covers what was answered under the instance id that was known to the client
- * when it sent the FLUSH, and only if that is still the one when the answer comes.
+ * when it sent the FLUSH, and only if that is still the one when the answer comes. What was sent
+ * before the client knew of the change, and is answered after, counts as answered before it: it may
+ * be lost as well, and no later FLUSH covers it. Sent again, it runs again (section 6).
  *
  * NOTICE carries what changed: DST_ATTR_SIZE after a resize, DST_ATTR_PERMISSIONS after a change of
  * rules (when READ is gone the server closes instead), DST_ATTR_INSTANCE. It is sent before the

@@ -118,6 +118,14 @@ static const struct export_config *find_config(const struct export_config *list,
 	return list;
 }
 
+/* From now on it is offered as `config` says; NULL: no longer. Under the lock. */
+static void configure(struct export *export, const struct export_config *config)
+{
+	export->config = config;
+	if (config)
+		atomic_store_explicit(&export->sync, config->sync, memory_order_relaxed);
+}
+
 /* Puts it on offer. Under the lock. */
 static void enter(struct server *server, struct export *export)
 {
@@ -172,7 +180,7 @@ static int open_now(struct server *server, const struct export_config *config, c
 		return EIO;
 	}
 	pthread_mutex_lock(&server->lock);
-	export->config = config;
+	configure(export, config);
 	enter(server, export);
 	pthread_mutex_unlock(&server->lock);
 	return 0;
@@ -217,7 +225,7 @@ static void run_open(struct offload_job *job)
 		link = &(*link)->next;
 	*link = opening->next;
 	if (export) {
-		export->config = still_wanted(server, opening);
+		configure(export, still_wanted(server, opening));
 		if (export->config)
 			enter(server, export);
 		else
@@ -316,13 +324,13 @@ void catalog_adopt(struct server *server, struct export_config *list)
 		const struct export_config *config = find_config(list, export->name);
 
 		if (config && same_storage(config, export->config)) {
-			export->config = config;
+			configure(export, config);
 			link = &export->next;
 			continue;
 		}
 		*link = export->next;
 		export->next = removed;
-		export->config = NULL;
+		configure(export, NULL);
 		removed = export;
 	}
 	server->options->exports = list;
