@@ -116,13 +116,6 @@ static void set_state(struct lane *lane, enum lane_state state)
 
 /* ---- transactions ---- */
 
-static uint64_t expiry(const struct lane *lane)
-{
-	uint64_t now = clock_now(), patience = target_patience(lane->config.policy);
-
-	return patience > UINT64_MAX - now ? UINT64_MAX : now + patience;
-}
-
 static void update_inflight(struct lane *lane)
 {
 	atomic_store_explicit(&lane->counters.inflight, lane->txns.in_flight, memory_order_relaxed);
@@ -163,7 +156,8 @@ static void pump(struct lane *lane)
 void lane_submit(struct lane *lane, struct request *request)
 {
 	request->place = REQUEST_WAITING;
-	request->expires = expiry(lane);
+	if (!request->since) /* else it has waited for its range */
+		request->since = clock_now();
 	request_list_append(&lane->waiting, request);
 	pump(lane);
 }
@@ -198,7 +192,7 @@ static void give_up(struct lane *lane, struct request *request, uint64_t now)
 {
 	char text[URI_TEXT_MAX];
 
-	if (now < request->expires)
+	if (!target_expired(lane->config.policy, request, now))
 		return;
 	log_limited(&lane->limit_expired, LOG_LEVEL_ERROR,
 		    "%s: a request of %llu bytes at %llu failed: no answer within %llu s",

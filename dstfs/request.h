@@ -73,7 +73,9 @@ struct request {
 
 	/* Of the target that holds it. */
 	enum request_place place;
-	uint64_t expires; /* clock_now() at which it fails; UINT64_MAX: never */
+	/* clock_now() when it began to wait, for its range or at its node; 0: not yet. It fails when
+	 * target_patience() has passed since. */
+	uint64_t since;
 	void *holder; /* its transaction or backend operation */
 	struct request *next, *previous;
 };

@@ -83,6 +83,13 @@ static inline uint64_t target_patience(const struct target_policy *policy)
 	return timeout * tries;
 }
 
+/* Has the request waited for too long? The policy of now decides, also for what waits already. */
+static inline bool target_expired(const struct target_policy *policy, const struct request *request,
+				  uint64_t now)
+{
+	return now > request->since && now - request->since >= target_patience(policy);
+}
+
 struct target {
 	const struct target_ops *ops;
 	const struct target_policy *policy;
