@@ -7,7 +7,7 @@
 #include <string.h>
 
 uint32_t hello_encode(uint8_t payload[DST_MAX_HELLO], const struct lane_config *config,
-		      unsigned index)
+		      unsigned index, const struct wire_pending *pending)
 {
 	struct wire_attrs attrs = {
 		.has = 1u << DST_ATTR_EXPORT | 1u << DST_ATTR_SESSION | 1u << DST_ATTR_LANE |
@@ -24,6 +24,10 @@ uint32_t hello_encode(uint8_t payload[DST_MAX_HELLO], const struct lane_config *
 		attrs.checksum = 1u << DST_CHECKSUM_XXH3;
 	snprintf(attrs.export_name, sizeof(attrs.export_name), "%s", config->uri->export_name);
 	memcpy(attrs.session, config->session, DST_ID_SIZE);
+	if (pending->count) {
+		attrs.has |= 1u << DST_ATTR_PENDING;
+		attrs.pending = *pending;
+	}
 	snprintf(attrs.client, sizeof(attrs.client), "%s", config->client);
 	return wire_attrs_encode(payload, &attrs);
 }

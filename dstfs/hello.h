@@ -8,9 +8,10 @@
 
 #define HELLO_REASON_MAX (DST_MAX_REASON + 1)
 
-/* HELLO's payload for lane `index`. Returns its bytes. */
+/* HELLO's payload for lane `index`, which asks about `pending` if that isn't empty. Returns its
+ * bytes. */
 uint32_t hello_encode(uint8_t payload[DST_MAX_HELLO], const struct lane_config *config,
-		      unsigned index);
+		      unsigned index, const struct wire_pending *pending);
 
 /* The answer, whole and believable: 0. Else an errno (EACCES: the server said no), with the cause in
  * reason. */

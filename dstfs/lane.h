@@ -55,6 +55,7 @@ struct lane_config {
 struct lane_counters {
 	counter_t messages_in, messages_out, bytes_in, bytes_out;
 	counter_t connects; /* HELLOs that were answered with DST_OK */
+	counter_t executed; /* told by HELLO's answer: had run though no reply had come */
 	counter_t resends; /* transactions sent once more */
 	counter_t bad_digests; /* payloads that came damaged, here or there */
 	counter_t late_replies; /* to transactions whose request was failed meanwhile */

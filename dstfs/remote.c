@@ -137,17 +137,18 @@ static json_t *lane_status(const struct lane *lane, unsigned index)
 {
 	const struct lane_counters *c = lane_get_counters(lane);
 
-	return json_pack("{s:i, s:s, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}", "worker",
-			 (int)index, "state", lane_state_name(lane_get_state(lane)), "inflight",
-			 (json_int_t)counter_get(&c->inflight), "counters", "messages_out",
-			 (json_int_t)counter_get(&c->messages_out), "messages_in",
+	return json_pack("{s:i, s:s, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}",
+			 "worker", (int)index, "state", lane_state_name(lane_get_state(lane)),
+			 "inflight", (json_int_t)counter_get(&c->inflight), "counters",
+			 "messages_out", (json_int_t)counter_get(&c->messages_out), "messages_in",
 			 (json_int_t)counter_get(&c->messages_in), "bytes_in",
 			 (json_int_t)counter_get(&c->bytes_in), "bytes_out",
 			 (json_int_t)counter_get(&c->bytes_out), "resends",
 			 (json_int_t)counter_get(&c->resends), "connects",
 			 (json_int_t)counter_get(&c->connects), "bad_digests",
 			 (json_int_t)counter_get(&c->bad_digests), "late_replies",
-			 (json_int_t)counter_get(&c->late_replies));
+			 (json_int_t)counter_get(&c->late_replies), "executed",
+			 (json_int_t)counter_get(&c->executed));
 }
 
 static json_t *remote_status(struct target *target)

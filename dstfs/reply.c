@@ -52,3 +52,16 @@ int reply_accept(struct request *request, const struct msgio_in *in, struct wire
 		return 0;
 	}
 }
+
+bool reply_executed_fits(const struct txn *txn, const struct wire_executed_one *one)
+{
+	/* These say that it has not run. */
+	if (one->status == DST_EBADMSG || one->status == DST_ESHUTDOWN ||
+	    one->status == DST_EFALSE_RETRY)
+		return false;
+	if (!txn)
+		return true;
+	if (txn->request->type != REQUEST_COPY || one->status != DST_OK)
+		return !one->length;
+	return one->length && one->length <= txn->request->range.length;
+}

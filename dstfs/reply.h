@@ -17,4 +17,7 @@ const char *reply_check(const struct txn *txn, const struct msgio_in *in);
  */
 int reply_accept(struct request *request, const struct msgio_in *in, struct wire_extent *extents);
 
+/* Can a transaction have run so, as EXECUTED says? txn is NULL if it was given up meanwhile. */
+bool reply_executed_fits(const struct txn *txn, const struct wire_executed_one *one);
+
 #endif

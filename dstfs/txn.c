@@ -31,25 +31,90 @@ int txn_table_init(struct txn_table *table)
 	return ENOMEM;
 }
 
-void txn_table_destroy(struct txn_table *table)
+static struct txn **bucket(const struct txn_table *table, uint64_t id)
 {
-	assert(!table->first);
-	free(table->buckets);
-	table->buckets = NULL;
-	pool_free(&table->pool);
+	return &table->buckets[id & (BUCKETS - 1)];
+}
+
+/* Out of the table; it still exists, with all that it holds. */
+static void txn_unlink(struct txn *txn)
+{
+	struct txn_table *table = txn->table;
+	struct txn **chain = bucket(table, txn->id);
+
+	assert(!txn->queued);
+	while (*chain != txn)
+		chain = &(*chain)->chain;
+	*chain = txn->chain;
+	*(txn->previous ? &txn->previous->next : &table->first) = txn->next;
+	*(txn->next ? &txn->next->previous : &table->last) = txn->previous;
+	if (table->unsent == txn)
+		table->unsent = txn->next;
+	table->in_flight -= txn->sent;
+	table->orphans -= txn->sent && !txn->request;
+	buf_unref(&txn->buf);
+}
+
+/* An orphan that won't be answered any more: what is left of it is the hold. */
+static void leave_behind(struct txn *txn)
+{
+	struct txn_table *table = txn->table;
+
+	txn_unlink(txn);
+	if (txn->hold) {
+		txn->next = table->left_behind;
+		table->left_behind = txn;
+	} else {
+		pool_put(table->pool, txn);
+	}
 }
 
 void txn_table_disconnected(struct txn_table *table)
 {
 	for (struct txn *txn = table->first, *next; txn; txn = next) {
 		next = txn->next;
-		assert(!txn->queued);
-		txn->sent = false;
-		if (!txn->request)
-			txn_finish(txn);
+		if (txn->request)
+			txn->sent = false;
+		else
+			leave_behind(txn);
 	}
 	table->unsent = table->first;
 	table->in_flight = 0;
+}
+
+unsigned txn_table_pending(const struct txn_table *table, struct wire_pending *pending)
+{
+	pending->count = 0;
+	for (const struct txn *txn = table->first; txn; txn = txn->next) {
+		if (!txn->loose || !request_modifies(txn->request))
+			continue;
+		if (!pending->count)
+			pending->first = txn->id;
+		pending->distance[pending->count++] = (uint16_t)(txn->id - pending->first);
+	}
+	return pending->count;
+}
+
+void txn_table_drained(struct txn_table *table)
+{
+	struct txn *txn;
+
+	while ((txn = table->left_behind)) {
+		table->left_behind = txn->next;
+		range_hold_put(&txn->hold);
+		pool_put(table->pool, txn);
+	}
+	for (txn = table->first; txn; txn = txn->next)
+		txn->loose = false;
+}
+
+void txn_table_destroy(struct txn_table *table)
+{
+	assert(!table->first);
+	txn_table_drained(table);
+	free(table->buckets);
+	table->buckets = NULL;
+	pool_free(&table->pool);
 }
 
 /* May `id` be sent beside what is in flight, and ahead of what is not acknowledged? */
@@ -69,9 +134,13 @@ bool txn_table_has_room(const struct txn_table *table)
 	return !table->unsent && may_send(table, table->next_id);
 }
 
-static struct txn **bucket(const struct txn_table *table, uint64_t id)
+bool txn_table_choked(const struct txn_table *table)
 {
-	return &table->buckets[id & (BUCKETS - 1)];
+	uint64_t next = table->unsent ? table->unsent->id : table->next_id;
+
+	if (!table->orphans || may_send(table, next))
+		return false;
+	return table->orphans == table->in_flight || !table->first->request;
 }
 
 static void txn_sent(struct msgio_out *out)
@@ -153,7 +222,7 @@ void txn_send(struct txn *txn, struct msgio *m, enum dst_checksum checksum)
 		assert(table->unsent == txn);
 		table->unsent = txn->next;
 		table->in_flight++;
-		txn->sent = true;
+		txn->sent = txn->loose = true;
 	}
 	if (checksum == DST_CHECKSUM_NONE)
 		header->digest = 0;
@@ -177,25 +246,22 @@ struct txn *txn_find(const struct txn_table *table, uint64_t id)
 
 void txn_orphan(struct txn *txn)
 {
-	txn->request = NULL;
-	if (!txn->sent) /* and it never will be */
+	struct request *request = txn->request;
+
+	if (!txn->loose) { /* it has not run, and won't */
 		txn_finish(txn);
+		return;
+	}
+	txn->hold = request->hold ? range_hold_get(request->hold) : NULL;
+	txn->request = NULL;
+	txn->table->orphans += txn->sent;
+	if (!txn->sent)
+		leave_behind(txn);
 }
 
 void txn_finish(struct txn *txn)
 {
-	struct txn_table *table = txn->table;
-	struct txn **chain = bucket(table, txn->id);
-
-	assert(!txn->queued);
-	while (*chain != txn)
-		chain = &(*chain)->chain;
-	*chain = txn->chain;
-	*(txn->previous ? &txn->previous->next : &table->first) = txn->next;
-	*(txn->next ? &txn->next->previous : &table->last) = txn->previous;
-	if (table->unsent == txn)
-		table->unsent = txn->next;
-	table->in_flight -= txn->sent;
-	buf_unref(&txn->buf);
-	pool_put(table->pool, txn);
+	txn_unlink(txn);
+	range_hold_put(&txn->hold);
+	pool_put(txn->table->pool, txn);
 }
