@@ -272,7 +272,7 @@ static const struct {
 	{DST_EDENIED, EACCES, "refused by the server's access rules"},
 	{DST_EVERSION, EPROTONOSUPPORT, "the server speaks another version of the protocol"},
 	{DST_ESHUTDOWN, ESHUTDOWN, "the server is stopping"},
-	{DST_EFALSE_RETRY, EPROTO, "the id was used before, for something else"},
+	{DST_EFALSE_RETRY, EIO, "the id was used before, for something else"},
 };
 
 #define STATUS_COUNT (sizeof(statuses) / sizeof(statuses[0]))

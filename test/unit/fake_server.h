@@ -35,8 +35,9 @@ struct fake {
 
 	/* One whole request but HELLO. May reply, or close the connection. NULL: fake_echo(). */
 	void (*request)(struct fake *f, const struct wire_header *header, const uint8_t *payload);
-	/* HELLO. NULL: the true answer. */
+	/* HELLO, which is in `said`. NULL: the true answer. */
 	void (*hello)(struct fake *f);
+	struct wire_attrs said;
 	void *arg;
 
 	uint64_t watermark, greatest; /* of ids */
@@ -181,7 +182,10 @@ static inline void fake_handle(struct fake *f, const struct wire_header *header,
 			       const uint8_t *payload)
 {
 	if (header->type == DST_HELLO) {
+		char reason[DST_MAX_REASON + 1];
+
 		assert_int_equal(f->hellos++, f->connections - 1);
+		assert_int_equal(wire_attrs_decode(&f->said, payload, header->payload, reason), 0);
 		(f->hello ? f->hello : fake_welcome)(f);
 		return;
 	}
