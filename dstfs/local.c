@@ -5,6 +5,7 @@
 #include "common/backend_file.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "dstfs/ranges.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,6 +18,8 @@ struct local_op {
 	struct backend_op op;
 	struct request *request; /* NULL: cancelled, nobody waits for it any more */
 	struct local_port *port;
+	struct range_hold
+		*hold; /* of a request that was cancelled: its range is free when this is over */
 	/* READ: where the data goes. EXTENTS: where the extents go. WRITE: a reference to what holds
 	 * the data, which may outlive the request. */
 	struct buf *buf;
@@ -61,6 +64,7 @@ static void op_done(struct backend_op *op, int error)
 		request->result = op->result;
 		request->done(request, error);
 	}
+	range_hold_put(&o->hold);
 	buf_unref(&o->buf);
 	pool_put(port->ops, o);
 	if (port->waiting.first) /* perhaps for an operation */
@@ -167,10 +171,14 @@ static void local_cancel(struct target *target, struct request *request, int err
 {
 	struct local_port *port = &from_base(target)->ports[request->worker->index];
 
-	if (request->place == REQUEST_WAITING)
+	if (request->place == REQUEST_WAITING) {
 		request_list_remove(&port->waiting, request);
-	else
-		((struct local_op *)request->holder)->request = NULL; /* the backend goes on */
+	} else { /* the backend goes on */
+		struct local_op *o = request->holder;
+
+		o->request = NULL;
+		o->hold = request->hold ? range_hold_get(request->hold) : NULL;
+	}
 	request->place = REQUEST_NOWHERE;
 	request->done(request, error);
 }

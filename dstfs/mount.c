@@ -32,7 +32,7 @@ static void target_changed(void *arg)
 		loop_post(mv->mount->workers[0].loop, &mv->changed);
 }
 
-static void apply_policy(struct mount_volume *mv, const struct volume_options *options)
+void mount_volume_apply(struct mount_volume *mv, const struct volume_options *options)
 {
 	struct target_policy *policy = volume_policy(mv->volume);
 
@@ -42,7 +42,9 @@ static void apply_policy(struct mount_volume *mv, const struct volume_options *o
 	policy->ping = options->ping;
 	policy->ping_timeout = options->ping_timeout;
 	policy->retain = options->retain;
+	volume_set_limits(mv->volume, options->max_inflight, options->max_inflight_bytes);
 	mv->wait = options->wait;
+	mv->options = *options;
 }
 
 static void volume_destroy(struct mount_volume **pointer)
@@ -77,10 +79,11 @@ static int add_volume(struct mount *mount, const struct volume_config *config, c
 	mv->keep_cache = !options->read_only && !options->shared;
 	mv->mtime = clock_wall_sec();
 	mv->changed = (struct loop_work){.callback = run_changed, .arg = mv};
-	mv->volume = volume_new(config->name, mount->worker_count, options->max_inflight);
+	mv->volume = volume_new(config->name, mount->workers, mount->worker_count,
+				options->max_inflight, options->max_inflight_bytes);
 	if (!mv->volume)
 		goto out_of_memory;
-	apply_policy(mv, options);
+	mount_volume_apply(mv, options);
 	volume_policy(mv->volume)->checksum = options->checksum;
 	volume_policy(mv->volume)->read_only = options->read_only;
 	volume_policy(mv->volume)->takeover = options->takeover;
@@ -137,7 +140,7 @@ void mount_reload(struct mount *mount, const struct volume_config *volumes)
 		struct mount_volume *mv = mount_find_name(mount, c->name);
 
 		if (mv)
-			apply_policy(mv, &c->options);
+			mount_volume_apply(mv, &c->options);
 		else if (add_volume(mount, c, reason, sizeof(reason)))
 			log_error("volume %s was not added: %s", c->name, reason);
 		else
@@ -179,6 +182,21 @@ bool mount_settled(struct mount *mount)
 	return true;
 }
 
+/* What may change while it runs, as it is now. */
+static json_t *options_status(const struct volume_options *o)
+{
+	bool forever = o->resends == OPTIONS_FOREVER;
+
+	return json_pack(
+		"{s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:i, s:I}", "timeout_ms",
+		(json_int_t)(o->timeout / CLOCK_MS), "resends",
+		forever ? json_string("forever") : json_integer(o->resends), "reconnect_ms",
+		(json_int_t)(o->reconnect / CLOCK_MS), "ping_ms", (json_int_t)(o->ping / CLOCK_MS),
+		"ping_timeout_ms", (json_int_t)(o->ping_timeout / CLOCK_MS), "wait_ms",
+		(json_int_t)(o->wait / CLOCK_MS), "retain", (json_int_t)o->retain, "max_inflight",
+		(int)o->max_inflight, "max_inflight_bytes", (json_int_t)o->max_inflight_bytes);
+}
+
 json_t *mount_status(struct mount *mount)
 {
 	json_t *volumes = json_array();
@@ -190,6 +208,7 @@ json_t *mount_status(struct mount *mount)
 		json_object_set_new(volume, "inode", json_integer((json_int_t)mv->inode));
 		json_object_set_new(volume, "cache",
 				    json_string(mv->cache == CACHE_NONE ? "none" : "auto"));
+		json_object_set_new(volume, "options", options_status(&mv->options));
 		json_array_append_new(volumes, volume);
 	}
 	return json_pack("{s:s, s:s, s:i, s:o, s:o, s:I, s:i, s:o}", "kind", "dstfs", "version",

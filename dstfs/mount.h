@@ -26,6 +26,8 @@ struct mount_volume {
 	struct mount *mount;
 	uint64_t inode;
 	enum cache_mode cache;
+	/* As given last, on worker 0; of these, what may change while it runs is in force. */
+	struct volume_options options;
 	bool keep_cache; /* the page cache stays valid between opens */
 	_Atomic uint64_t wait; /* nanoseconds that an open waits for an absent node */
 	_Atomic int64_t mtime; /* seconds since 1970 */
@@ -50,8 +52,10 @@ struct mount {
 int mount_init(struct mount *mount, const struct dstfs_options *options,
 	       void (*changed)(struct mount_volume *mv), char *reason, size_t size);
 
-/* Adds the volumes that aren't there yet and applies what may change in the others (timeouts,
- * resends, pings, wait). Logs what it did, and what needs a new mount. Worker 0's thread. */
+/* Puts in force what of the options may change while the volume runs. Worker 0's thread. */
+void mount_volume_apply(struct mount_volume *mv, const struct volume_options *options);
+
+/* Adds the volumes that aren't there yet and applies what may change in the others. Logs what it did, and what needs a new mount. Worker 0's thread. */
 void mount_reload(struct mount *mount, const struct volume_config *volumes);
 
 struct mount_volume *mount_find_inode(struct mount *mount, uint64_t inode); /* NULL: none */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * volume.h - what appears in the mount as one image file: a tree of targets, with a bound on what is
- * in flight, counters, and the checks that every request passes once.
+ * in flight, one order for what overlaps, counters, and the checks that every request passes once.
+ *
+ * On its way a request is parked while there is no room, then, if it changes content, held up until
+ * no other has a part of its range, then at the target.
  */
 #ifndef DSTFS_VOLUME_H
 #define DSTFS_VOLUME_H
@@ -22,14 +25,26 @@ struct volume_io {
 	struct volume *volume; /* the volume's, like the rest */
 	struct range rest; /* of a range too long for one request: what comes after it */
 	uint64_t mark; /* FLUSH: bytes acknowledged when it was submitted */
-	bool parked;
+	uint64_t number; /* of its worker's, in order of submission */
+	struct volume_io *next, *previous; /* likewise */
 };
 
 struct volume;
 
-/* max_inflight: requests at its targets at a time; more wait. name is copied. NULL: out of memory.
- * The target is set later, since targets name the volume's policy. */
-struct volume *volume_new(const char *name, unsigned worker_count, unsigned max_inflight);
+/*
+ * requests, bytes: see volume_set_limits(). name is copied, workers must outlive the volume. The target
+ * is set later, since it names the volume's policy. NULL: out of memory.
+ */
+struct volume *volume_new(const char *name, struct worker *workers, unsigned worker_count,
+			  unsigned requests, uint64_t bytes);
+
+/*
+ * How many requests may be held up or at the target at a time, and with how many bytes of data; more
+ * wait. Each worker gets an equal share, and may always have one request. Any thread; takes effect
+ * soon.
+ */
+void volume_set_limits(struct volume *volume, unsigned requests, uint64_t bytes);
+
 struct target_policy *volume_policy(struct volume *volume);
 void volume_set_target(struct volume *volume, struct target *target);
 struct target *volume_target(struct volume *volume);
@@ -48,6 +63,10 @@ void volume_submit(struct volume *volume, struct volume_io *io);
  * thread of its worker. */
 void volume_cancel(struct volume_io *io, int error);
 
+/* Ends all operations that are submitted by now with EIO, wherever they wait. Any thread; each worker
+ * does it for its own as soon as it can. */
+void volume_fail(struct volume *volume);
+
 /* Bytes that were written, zeroed, discarded or copied, and that no FLUSH has made durable yet. Any
  * thread. */
 uint64_t volume_undurable(struct volume *volume);
@@ -55,7 +74,8 @@ uint64_t volume_undurable(struct volume *volume);
 json_t *volume_status(struct volume *volume); /* a new object, without what only FUSE knows */
 uint64_t volume_inflight(struct volume *volume); /* operations submitted, not done; any thread */
 
-/* Ends the target and frees the volume; nothing may be submitted. False: see target_ops.destroy. */
+/* Ends the target and frees the volume. Nothing may be submitted, the workers' loops don't run, and what
+ * was posted to them has run. False: see target_ops.destroy. */
 bool volume_free(struct volume **volume);
 
 #endif
