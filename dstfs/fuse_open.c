@@ -48,6 +48,8 @@ static int admit(const struct mount_volume *mv, int flags)
 		return EROFS;
 	if (target->state == TARGET_REFUSED)
 		return EACCES;
+	if (target->state == TARGET_FENCED)
+		return EIO; /* like all that was opened before */
 	if (target->state == TARGET_CONNECTING)
 		return EAGAIN;
 	return writes && !target->writable ? EROFS : 0;

@@ -11,6 +11,7 @@
 #include "common/control.h"
 #include "common/daemon.h"
 #include "common/log.h"
+#include "dstfs/admin.h"
 #include "dstfs/fuse_ops.h"
 #include "dstfs/fuse_port.h"
 #include "dstfs/last_flush.h"
@@ -242,10 +243,7 @@ static json_t *on_command(void *arg, const char *command, const json_t *request,
 {
 	struct dstfs *d = arg;
 
-	if (strcmp(command, "status") == 0)
-		return mount_status(&d->mount);
-	snprintf(reason, size, "unknown command \"%s\"", command);
-	return NULL;
+	return admin_command(&d->mount, command, request, reason, size);
 }
 
 /* Requests that may wait longer than the kernel lets them end the whole mount (Linux 6.15+). */
