@@ -5,6 +5,8 @@
 #include "common/clock.h"
 #include "common/uri.h"
 
+#include <errno.h>
+#include <string.h>
 #include <sys/un.h>
 
 /*
@@ -21,14 +23,46 @@
 _Static_assert(CONF_SOCKET_MAX == sizeof(((struct sockaddr_un *)0)->sun_path) - 1, "sun_path");
 
 static const char *const cache_choices[] = {"none", "auto", NULL};
-static const char *const map_choices[] = {"linear", NULL};
 
-/* Checks only: the list of nodes is dstfs's, whose slot has the parser that builds it. */
-static int check_node(const struct conf_value *value, void *field)
+/* A first word that is no URI is a name. */
+int conf_parse_node(const struct conf_value *value, void *field)
 {
-	struct uri uri;
+	struct conf_node node = {.name = ""};
+	const char *uri = value->text;
+	size_t word = strcspn(uri, " \t"), fit;
 
-	return uri_parse(&uri, value->text, value->reason->text, value->reason->size);
+	if (uri[word] && !memmem(uri, word, "://", 3)) {
+		fit = strspn(uri,
+			     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+		if (fit < word || word > CONF_NODE_NAME_MAX)
+			return text_refuse(value->reason,
+					   "\"%.*s\" can't name a node; write up to %u letters, "
+					   "digits, \"-\" and \"_\"",
+					   (int)(word < 80 ? word : 80), uri, CONF_NODE_NAME_MAX);
+		memcpy(node.name, uri, word);
+		uri += word + strspn(uri + word, " \t");
+	}
+	if (uri_parse(&node.uri, uri, value->reason->text, value->reason->size))
+		return EINVAL;
+	if (field)
+		*(struct conf_node *)field = node;
+	return 0;
+}
+
+static int parse_power_of_two(const struct conf_value *value, void *field)
+{
+	uint64_t size;
+	int error = conf_parse_size(value, &size);
+
+	if (error)
+		return error;
+	if (size & (size - 1))
+		return text_refuse(value->reason,
+				   "\"%.80s\" is no power of two; write a size like 64K",
+				   value->text);
+	if (field)
+		*(uint64_t *)field = size;
+	return 0;
 }
 
 const struct conf_key conf_mount_keys[] = {
@@ -178,15 +212,20 @@ const struct conf_key conf_volume_keys[] = {
 const struct conf_key conf_node_keys[] = {
 	{.name = "node",
 	 .flags = CONF_REPEAT,
-	 .parse = check_node,
-	 .value = "URI",
+	 .parse = conf_parse_node,
+	 .value = "[NAME] URI",
 	 .help = "the storage: dst://HOST[:PORT]/EXPORT, file:///PATH, ..."},
 	{.name = "map",
-	 .parse = conf_parse_choice,
-	 .value = "linear",
-	 .choices = map_choices,
-	 .standard = "linear",
-	 .help = "how nodes make up the volume"},
+	 .parse = conf_parse_string,
+	 .value = "linear|stripe|MAP(NODE,...)",
+	 .help = "how several nodes make up the volume"},
+	{.name = "chunk",
+	 .parse = parse_power_of_two,
+	 .value = "SIZE",
+	 .least = 4 << 10,
+	 .most = 1 << 20,
+	 .standard = "64K",
+	 .help = "bytes that a stripe lays on one node before the next"},
 	{NULL},
 };
 

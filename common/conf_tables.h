@@ -8,6 +8,7 @@
 #define COMMON_CONF_TABLES_H
 
 #include "common/conf_key.h"
+#include "common/uri.h"
 
 extern const struct conf_kind conf_kinds[];
 
@@ -16,6 +17,14 @@ extern const struct conf_key conf_volume_keys[]; /* [volume NAME]; in [dstfs]: f
 extern const struct conf_key conf_node_keys[]; /* [volume NAME] only */
 extern const struct conf_key conf_server_keys[]; /* [server] */
 extern const struct conf_key conf_export_keys[]; /* [export NAME] */
+
+/* A value of `node`. */
+#define CONF_NODE_NAME_MAX 32u /* bytes: letters, digits, '-', '_' */
+struct conf_node {
+	char name[CONF_NODE_NAME_MAX + 1]; /* "": none was given */
+	struct uri uri;
+};
+conf_parser conf_parse_node; /* struct conf_node */
 
 /* conf_load() and conf_check() against conf_kinds. NULL: the cause in reason. */
 struct conf *conf_read(const char *path, const struct reason *reason);

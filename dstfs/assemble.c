@@ -15,6 +15,11 @@ struct target *assemble(const struct volume_config *config, struct worker *worke
 	const struct uri *uri = &config->nodes->uri; /* options.c has seen to there being one */
 	struct target *target;
 
+	if (config->tree->kind != MAP_NODE) {
+		snprintf(reason, reason_size, "volume %s: this version has no %s yet", config->name,
+			 map_kind_name(config->tree->kind));
+		return NULL;
+	}
 	if (uri->kind == URI_FILE)
 		return local_new(uri, workers, worker_count, policy, changed, changed_arg, reason,
 				 reason_size);

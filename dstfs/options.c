@@ -102,27 +102,40 @@ static const char *const live_names[] = {
 	"wait",    "max_inflight", "max_inflight_bytes", NULL,
 };
 
-/* Appends, so that nodes stay in the file's order. */
-static int parse_node(const struct conf_value *value, void *field)
+/* Another node at the end of the list; nameless ones are called by their place in it. */
+static int add_node(struct node_config **end, const struct conf_node *parsed,
+		    const struct reason *reason)
 {
-	struct node_config **end = field, *node = calloc(1, sizeof(*node));
+	struct node_config *node = calloc(1, sizeof(*node));
+	unsigned place = 1;
 
 	if (!node) {
-		text_refuse(value->reason, "out of memory");
+		text_refuse(reason, "out of memory");
 		return ENOMEM;
 	}
-	if (uri_parse(&node->uri, value->text, value->reason->text, value->reason->size)) {
-		free(node);
-		return EINVAL;
-	}
-	while (*end)
-		end = &(*end)->next;
+	for (; *end; end = &(*end)->next)
+		place++;
 	*end = node;
+	node->uri = parsed->uri;
+	if (*parsed->name)
+		memcpy(node->name, parsed->name, sizeof(node->name));
+	else
+		snprintf(node->name, sizeof(node->name), "node-%u", place);
 	return 0;
+}
+
+static int parse_node(const struct conf_value *value, void *field)
+{
+	struct conf_node parsed;
+	int error = conf_parse_node(value, &parsed);
+
+	return error ? error : add_node(field, &parsed, value->reason);
 }
 
 static const struct conf_slot node_slots[] = {
 	{"node", offsetof(struct volume_config, nodes), parse_node},
+	{"map", offsetof(struct volume_config, map), NULL},
+	{"chunk", offsetof(struct volume_config, chunk), NULL},
 	{NULL},
 };
 
@@ -258,17 +271,79 @@ static int add_single(struct volume_config **volumes, const struct dstfs_options
 		      const struct reason *reason)
 {
 	struct volume_config *volume;
-	struct uri uri;
+	struct conf_node node = {.name = ""};
+	int error;
 
-	if (uri_parse(&uri, options->source, reason->text, reason->size))
+	if (uri_parse(&node.uri, options->source, reason->text, reason->size))
 		return EINVAL;
-	volume = add_volume(&volumes, uri_basename(&uri));
-	if (volume)
-		volume->nodes = calloc(1, sizeof(*volume->nodes));
-	if (!volume || !volume->nodes)
+	volume = add_volume(&volumes, uri_basename(&node.uri));
+	if (!volume)
 		return text_refuse(reason, "out of memory");
-	volume->nodes->uri = uri;
-	return set_options(&volume->options, NULL, NULL, options->given, reason);
+	error = add_node(&volume->nodes, &node, reason);
+	if (!error)
+		error = map_config_parse(&volume->tree, NULL, volume->nodes, reason);
+	return error ? error : set_options(&volume->options, NULL, NULL, options->given, reason);
+}
+
+/* Nodes must differ, in name and in place. The entry is that of the last node. */
+static int check_node(const struct volume_config *volume, const struct node_config *node,
+		      const struct conf_entry *entry, const struct reason *reason)
+{
+	char text[URI_TEXT_MAX], other[URI_TEXT_MAX];
+
+	if (map_config_is_map(node->name))
+		return text_refuse(reason, "%s:%u: node: %s is a map; give the node another name",
+				   entry->file, entry->line, node->name);
+	for (const struct node_config *n = volume->nodes; n != node; n = n->next) {
+		if (!strcmp(n->name, node->name))
+			return text_refuse(reason,
+					   "%s:%u: node: %s stands already in [volume %s]; give it "
+					   "another name",
+					   entry->file, entry->line, node->name, volume->name);
+		if (!strcmp(uri_print(&n->uri, other), uri_print(&node->uri, text)))
+			return text_refuse(
+				reason,
+				"%s:%u: node: %s is at the same place as %s; give it one "
+				"of its own",
+				entry->file, entry->line, node->name, n->name);
+	}
+	return 0;
+}
+
+/* The nodes as a whole, and what the map makes of them. */
+static int set_tree(struct volume_config *volume, const struct conf_section *section,
+		    const struct reason *reason)
+{
+	const struct conf_entry *map = NULL;
+	const struct node_config *node = volume->nodes;
+	char cause[CONF_REASON_MAX];
+	unsigned count = 0;
+	int error = 0;
+
+	for (const struct conf_entry *e = section->entries; e && !error; e = e->next) {
+		if (!strcmp(e->key->name, "map"))
+			map = e;
+		if (strcmp(e->key->name, "node") != 0)
+			continue;
+		if (++count > MAP_MAX_NODES)
+			return text_refuse(
+				reason, "%s:%u: [volume %s] has more than %u nodes; take some away",
+				e->file, e->line, volume->name, MAP_MAX_NODES);
+		error = check_node(volume, node, e, reason);
+		node = node->next;
+	}
+	if (error)
+		return error;
+	if (count > 1 && !map)
+		return text_refuse(reason,
+				   "%s:%u: [volume %s] has %u nodes and no map; add map = linear, "
+				   "stripe or mirror",
+				   section->file, section->line, volume->name, count);
+	error = map_config_parse(&volume->tree, volume->map, volume->nodes,
+				 &(struct reason){cause, sizeof(cause)});
+	if (error && map)
+		return text_refuse(reason, "%s:%u: map: %s", map->file, map->line, cause);
+	return error ? text_refuse(reason, "%s", cause) : 0;
 }
 
 /* One [volume NAME]. */
@@ -277,23 +352,19 @@ static int add_section(struct volume_config ***end, const struct conf_section *s
 		       const struct reason *reason)
 {
 	struct volume_config *volume = add_volume(end, section->name);
-	unsigned nodes = 0;
 	int error;
 
 	if (!volume)
 		return text_refuse(reason, "out of memory");
-	for (const struct conf_entry *e = section->entries; e; e = e->next)
-		if (!strcmp(e->key->name, "node") && ++nodes > 1)
-			return text_refuse(
-				reason,
-				"%s:%u: [volume %s] has more than one node; this version "
-				"supports one node a volume",
-				e->file, e->line, section->name);
-	if (!nodes)
+	conf_defaults((conf_tables){conf_node_keys, NULL}, node_slots, volume);
+	error = conf_apply(section, node_slots, volume, reason);
+	if (error)
+		return error;
+	if (!volume->nodes)
 		return text_refuse(reason,
 				   "%s:%u: [volume %s] has no node; add node = dst://HOST/EXPORT",
 				   section->file, section->line, section->name);
-	error = conf_apply(section, node_slots, volume, reason);
+	error = set_tree(volume, section, reason);
 	return error ? error : set_options(&volume->options, common, section, given, reason);
 }
 
@@ -465,6 +536,8 @@ void options_free_volumes(struct volume_config **volumes)
 			volume->nodes = node->next;
 			free(node);
 		}
+		map_config_free(&volume->tree);
+		free(volume->map);
 		free(volume->name);
 		free(volume);
 	}

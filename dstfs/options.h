@@ -7,7 +7,7 @@
 #ifndef DSTFS_OPTIONS_H
 #define DSTFS_OPTIONS_H
 
-#include "common/uri.h"
+#include "dstfs/map_config.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,15 +39,13 @@ struct volume_options {
 
 #define OPTIONS_FOREVER UINT32_MAX
 
-struct node_config {
-	struct node_config *next;
-	struct uri uri;
-};
-
 struct volume_config {
 	struct volume_config *next;
 	char *name; /* the file's name: 1..255 bytes, no '/', not "." or ".." */
 	struct node_config *nodes; /* at least one, in the file's order */
+	char *map; /* as typed; NULL: not given */
+	struct map_config *tree; /* what that means */
+	uint64_t chunk; /* bytes, of stripes: a power of two */
 	struct volume_options options;
 };
 

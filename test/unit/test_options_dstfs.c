@@ -274,9 +274,6 @@ static void mistakes_in_the_file_carry_its_line(void **state)
 	} bad[] = {
 		{"# nothing\n", "bad.conf:1: there is no volume"},
 		{"[volume a]\n", "bad.conf:1: [volume a] has no node; add node ="},
-		{"[volume a]\nnode = dst://h/a\nnode = dst://h/b\n",
-		 "bad.conf:3: [volume a] has more than one node; this version supports one"},
-		{"[volume a]\nmap = mirror\nnode = dst://h/a\n", "bad.conf:2: map: \"mirror\""},
 		{"[volume a]\nnode = dst://h\n", "bad.conf:2: node: the export is missing"},
 		{"[dstfs]\nnode = dst://h/a\n", "bad.conf:2: [dstfs] has no key node"},
 		{"[dstfs]\nforeground = yes\n", "bad.conf:2: [dstfs] has no key foreground"},
@@ -286,6 +283,165 @@ static void mistakes_in_the_file_carry_its_line(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		write_text("bad.conf", bad[i].text);
 		refused(bad[i].part, "bad.conf", "mnt");
+	}
+}
+
+/* The tree as one line: "linear(a,stripe(b,c))". */
+static void print_tree(const struct map_config *tree, char *text)
+{
+	if (tree->kind == MAP_NODE) {
+		strcat(text, tree->node->name);
+		return;
+	}
+	strcat(strcat(text, map_kind_name(tree->kind)), "(");
+	for (const struct map_config *child = tree->children; child; child = child->next) {
+		print_tree(child, text);
+		strcat(text, child->next ? "," : ")");
+	}
+}
+
+#define NODES "node = a dst://h/a\nnode =  b \tfile:///b\nnode = c_-1 dst://h/c\n"
+
+static void a_map_is_a_tree_over_the_nodes(void **state)
+{
+	static const struct {
+		const char *text, *tree;
+		unsigned height;
+		uint64_t chunk;
+	} good[] = {
+		{"node = dst://h/a\n", "node-1", 0, 65536},
+		{"node = x dst://h/a\nmap = x\n", "x", 0, 65536},
+		{"node = x dst://h/a\nmap = linear\n", "linear(x)", 1, 65536},
+		{"map = linear\nnode = dst://h/a\nnode = dst://h/b\n", "linear(node-1,node-2)", 1,
+		 65536},
+		{NODES "map = stripe\nchunk = 4K\n", "stripe(a,b,c_-1)", 1, 4096},
+		{NODES "map = linear ( c_-1\t,stripe(b , a) )\nchunk=1M\n",
+		 "linear(c_-1,stripe(b,a))", 2, 1 << 20},
+		{NODES "map=stripe(linear(linear(stripe(a,b))),c_-1)",
+		 "stripe(linear(linear(stripe(a,b))),c_-1)", 4, 65536},
+		{"node = file:///x y\n", "node-1", 0, 65536},
+	};
+	char text[1024];
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		snprintf(text, sizeof(text), "[volume v]\n%s", good[i].text);
+		write_text("map.conf", text);
+		accepted("map.conf", "mnt");
+		*text = '\0';
+		print_tree(options.volumes->tree, text);
+		assert_string_equal(text, good[i].tree);
+		assert_int_equal(options.volumes->tree->height, good[i].height);
+		assert_int_equal(options.volumes->chunk, good[i].chunk);
+	}
+}
+
+static void mistakes_in_a_map_are_told_with_what_would_be_right(void **state)
+{
+	static const struct {
+		const char *map, *part; /* of line 5, after NODES */
+	} bad[] = {
+		{"map = mirror", "no mirror yet; write linear or stripe"},
+		{"map = linear(mirror(a, b), c_-1)", "no mirror yet"},
+		{"map = linear(a, d)", "there is no node d; add node = d URI"},
+		{"map = raid(a, b)", "there is no map raid; write linear, stripe or mirror"},
+		{"map = linear(a, b)", "node c_-1 is not used; put it into the map, or"},
+		{"map = linear(a, b, c_-1, a)", "node a stands in it twice; use it once"},
+		{"map = linear(a, b, c_-1", "a parenthesis stays open; add \")\""},
+		{"map = linear(a, b, c_-1))", "\")\" is too much"},
+		{"map = linear(a, b; c_-1)", "\"; c_-1)\" can't stand there; write \",\" or \")\""},
+		{"map = linear(a,,b)", "missing before ,b); write a name"},
+		{"map = linear()", "missing before )"},
+		{"map = linear(", "missing at the end"},
+		{"map = (a)", "missing before (a)"},
+		{"map = linear(stripe, a, b, c_-1)",
+		 "stripe has no nodes; write stripe(NODE, ...)"},
+		{"map = linear(stripe(a), b, c_-1)", "a stripe of 1 is none; give it 2 or more"},
+		{"map = linear(linear(linear(linear(linear(a)))),b,c_-1)",
+		 "too deep; at most 4 fit"},
+		{"map =", "the value is missing"},
+		{"map = a", "node b is not used"},
+		{"chunk = 60K", "no power of two; write a size like 64K"},
+		{"chunk = 2K", "write a size of 4096 to 1048576 bytes"},
+		{"node = a dst://h/x", "a stands already in [volume v]; give it another name"},
+		{"node = d dst://h/c", "d is at the same place as c_-1; give it one of its own"},
+		{"node = a/b dst://h/x", "\"a/b\" can't name a node; write up to 32"},
+		{"node = aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbb dst://h/x", "can't name a node"},
+		{"node = stripe dst://h/x", "stripe is a map; give the node another name"},
+		{"node = d", "write "},
+	};
+	char text[8192] = "[volume v]\nmap = linear\n";
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char part[256];
+
+		snprintf(text, sizeof(text), "[volume v]\n" NODES "%s\n", bad[i].map);
+		write_text("bad.conf", text);
+		snprintf(part, sizeof(part), "bad.conf:5: ");
+		refused(part, "bad.conf", "mnt");
+		refused(bad[i].part, "bad.conf", "mnt");
+	}
+	write_text("bad.conf", "[volume v]\n" NODES);
+	refused("bad.conf:1: [volume v] has 3 nodes and no map; add map =", "bad.conf", "mnt");
+	write_text("bad.conf", "[volume v]\nmap = linear\n");
+	refused("bad.conf:1: [volume v] has no node", "bad.conf", "mnt");
+	strcpy(text, "[volume v]\nmap = linear\n");
+	for (unsigned i = 0; i <= MAP_MAX_NODES; i++)
+		sprintf(text + strlen(text), "node = dst://h/%u\n", i);
+	write_text("bad.conf", text);
+	refused("bad.conf:67: [volume v] has more than 64 nodes", "bad.conf", "mnt");
+}
+
+static char *text_of(const char *lines)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "[volume v]\n%s", lines);
+	write_text("text.conf", text);
+	accepted("text.conf", "mnt");
+	return map_config_text(options.volumes->tree, options.volumes->chunk);
+}
+
+static void only_a_longer_linear_map_extends_another(void **state)
+{
+	static const struct {
+		const char *before, *now;
+		bool extends;
+	} pairs[] = {
+		{NODES "map = linear", NODES "map = linear\nnode = d dst://h/d", true},
+		{NODES "map = linear",
+		 NODES "map = linear(a,b,c_-1,stripe(d,e))\nnode = d dst://h/d\n"
+		       "node = e dst://h/e",
+		 true},
+		{NODES "map = linear", NODES "map = linear(a, b, c_-1)", false},
+		{NODES "map = linear", NODES "map = linear(b, a, c_-1, d)\nnode = d dst://h/d",
+		 false},
+		{NODES "map = linear(a, stripe(b, c_-1))",
+		 NODES "map = linear(a, stripe(b, c_-1, d))\nnode = d dst://h/d", false},
+		{NODES "map = stripe", NODES "map = stripe\nnode = d dst://h/d", false},
+		{"node = dst://h/a", "map = linear\nnode = dst://h/a\nnode = dst://h/b", false},
+		{"node = dst://h/a\nmap = linear",
+		 "map = linear\nnode = dst://h/a\nnode = dst://h/ab", true},
+	};
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		char *before = text_of(pairs[i].before), *now = text_of(pairs[i].now);
+		char *again = text_of(pairs[i].now);
+
+		assert_int_equal(map_config_extends(before, now), pairs[i].extends);
+		assert_false(map_config_extends(now, before));
+		assert_string_equal(now, again);
+		free(before);
+		free(now);
+		free(again);
+	}
+	/* What a stripe's chunk is belongs to it. */
+	{
+		char *one = text_of(NODES "map = stripe"),
+		     *other = text_of(NODES "map=stripe\nchunk=4K");
+
+		assert_string_not_equal(one, other);
+		free(one);
+		free(other);
 	}
 }
 
@@ -432,6 +588,9 @@ int main(void)
 		cmocka_unit_test(mistakes_are_told_in_one_line),
 		cmocka_unit_test(mistakes_in_the_file_carry_its_line),
 		cmocka_unit_test(a_reload_keeps_what_the_command_line_said),
+		cmocka_unit_test(a_map_is_a_tree_over_the_nodes),
+		cmocka_unit_test(mistakes_in_a_map_are_told_with_what_would_be_right),
+		cmocka_unit_test(only_a_longer_linear_map_extends_another),
 		cmocka_unit_test(what_may_change_while_it_runs_does_and_the_rest_is_told),
 		cmocka_unit_test(help_and_version_are_printed_and_nothing_else_is_needed),
 		cmocka_unit_test(the_example_loads_and_shows_the_defaults),
