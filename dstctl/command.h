@@ -17,6 +17,7 @@ enum exit_status {
 #define OPTION_JSON 0x1u
 #define OPTION_MOUNT 0x2u
 #define OPTION_SOCKET 0x4u
+#define OPTION_TAKEOVER 0x8u
 #define OPTION_PICK (OPTION_MOUNT | OPTION_SOCKET) /* at most one of them comes */
 
 struct options {

@@ -4,6 +4,7 @@
 #include "dstctl/command.h"
 #include "dstctl/human.h"
 #include "dstctl/status.h"
+#include "dstctl/volume.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -17,6 +18,12 @@
 static const struct command commands[] = {
 	{"status", "", "show volumes, nodes, exports, sessions and counters", 0, 0,
 	 OPTION_JSON | OPTION_PICK, status_run},
+	{"fail", "VOLUME", "end all waiting I/O of the volume with an error, now", 1, 1,
+	 OPTION_PICK, fail_run},
+	{"set", "VOLUME KEY=VALUE...", "change options of the volume while it runs", 2, 64,
+	 OPTION_PICK, set_run},
+	{"reattach", "VOLUME", "attach again after another writer has taken over", 1, 1,
+	 OPTION_PICK | OPTION_TAKEOVER, reattach_run},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -31,6 +38,7 @@ static const struct option_row {
 	{0, "json", NULL, OPTION_JSON, "print JSON, for programs"},
 	{0, "mount", "DIR", OPTION_MOUNT, "only the dstfs that is mounted on DIR"},
 	{0, "socket", "PATH", OPTION_SOCKET, "only the daemon with this control socket"},
+	{0, "takeover", NULL, OPTION_TAKEOVER, "reattach: take the export over, whoever holds it"},
 	{'h', "help", NULL, 0, "print this and exit"},
 	{'V', "version", NULL, 0, "print the version and exit"},
 };
@@ -46,7 +54,7 @@ static void print_help(void)
 		const struct command *c = &commands[i];
 
 		printf("  %s%s%-*s  %s\n", c->name, *c->arguments ? " " : "",
-		       (*c->arguments ? 21 : 22) - (int)strlen(c->name), c->arguments, c->help);
+		       (*c->arguments ? 23 : 24) - (int)strlen(c->name), c->arguments, c->help);
 	}
 	printf("\noptions:\n");
 	for (size_t i = 0; i < OPTIONS; i++) {

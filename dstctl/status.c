@@ -166,6 +166,8 @@ static const struct field volume_fields[] = {
 	{"COPIES", TABLE_RIGHT | TABLE_QUIET, cell_counter, "copies"},
 	{"ERRORS", TABLE_RIGHT, cell_counter, "errors"},
 	{"INTERRUPTED", TABLE_RIGHT | TABLE_QUIET, cell_counter, "interrupted"},
+	{"WAITS", TABLE_RIGHT | TABLE_QUIET, cell_counter, "waits"},
+	{"NOT DURABLE", TABLE_RIGHT | TABLE_QUIET, cell_size, "undurable"},
 	{NULL, 0, NULL, NULL},
 };
 

@@ -23,3 +23,6 @@ completes read_only,resends= dstfs -o read_only,re
 completes --listen= dstd --li
 completes status dstctl st
 completes --json dstctl status --j
+completes reattach dstctl re
+completes max_inflight_bytes= dstctl set vol0 timeout=5s max
+completes --takeover dstctl reattach --t
