@@ -9,7 +9,7 @@ BUILD_PACKAGES=(gcc make pkg-config libc6-dev libfuse3-dev libevent-dev libxxhas
 	libinih-dev)
 RUN_PACKAGES=(fuse3 util-linux e2fsprogs mount)
 TEST_PACKAGES=(attr btrfs-progs busybox-static clang clang-format clang-tidy cpio cppcheck curl fio
-	iproute2 kmod libcmocka-dev libnbd-bin mandoc nbdkit procps python3 qemu-system-x86 qemu-utils
+	iproute2 kmod libcmocka-dev libnbd-bin mandoc nbdkit nftables procps python3 qemu-system-x86 qemu-utils
 	shellcheck stress-ng strace xfsprogs zstd)
 
 # Colours only where a person looks, see https://no-color.org.

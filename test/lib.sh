@@ -279,6 +279,42 @@ background() {
 	DAEMONS+=($!)
 }
 
+# start_proxy PORT [COMMANDS]: puts the fault proxy before a server's port. Sets PORT, to the proxy's.
+start_proxy() {
+	PROXY_LOG=$T/proxy.$((++STARTED)).log
+	mkfifo "$PROXY_LOG.in"
+	exec {PROXY_IN}<>"$PROXY_LOG.in"
+	"$TOOLS/faultproxy" "$@" <&"$PROXY_IN" >"$PROXY_LOG" &
+	PROXY_PID=$!
+	DAEMONS+=($!)
+	wait_until 5 grep -q listening "$PROXY_LOG" || fail "no proxy: $(cat "$PROXY_LOG")"
+	PORT=$(listening_port "$PROXY_LOG")
+}
+
+# proxy COMMAND: in force when this returns; see test/tools/faultproxy.c.
+proxy() {
+	local before
+	before=$(wc -l <"$PROXY_LOG")
+	echo "$*" >&"$PROXY_IN"
+	wait_until 5 proxy_answered "$before" || fail "the proxy doesn't answer: $*"
+	tail -n 1 "$PROXY_LOG" | grep -qxF "done $*" || fail "the proxy: $(tail -n 1 "$PROXY_LOG")"
+}
+
+proxy_answered() {
+	[ "$(wc -l <"$PROXY_LOG")" -gt "$1" ]
+}
+
+# Ends the proxy. Sets PROXY_SUM; proxy_count NAME: a number of it.
+end_proxy() {
+	kill -TERM "$PROXY_PID"
+	wait_until 5 grep -q connections, "$PROXY_LOG" || fail "the proxy does not end"
+	PROXY_SUM=$(tail -n 1 "$PROXY_LOG")
+}
+
+proxy_count() {
+	grep -oE "[0-9]+ $1" <<<"$PROXY_SUM" | cut -d' ' -f1
+}
+
 # verified_fio ARGUMENT...: fio writes to $VOL, reads back and checks.
 verified_fio() {
 	need_tool fio

@@ -8,12 +8,8 @@ need_tool fio
 need_fuse
 truncate -s 128M img
 start_dstd --export "vol0=$T/img"
-server_port=$PORT
 # Prime distances, so that flips wander through headers and payloads.
-background "$TOOLS/faultproxy" "$server_port" 3999971 2999999 >proxy.log
-proxy=$JOB
-wait_until 5 grep -q listening proxy.log
-PORT=$(listening_port proxy.log)
+start_proxy "$PORT" "up flip 3999971,down flip 2999999"
 start_dstfs "dst://127.0.0.1:$PORT/vol0" -o resends=100,reconnect=50ms,timeout=2s,cache=none
 VOL=$MNT/vol0
 wait_online "$VOL"
@@ -27,9 +23,8 @@ digests=$(counter dstfs "$DSTFS_PID" bad_digests)
 headers=$(counter dstd "$DSTD_PID" bad_headers)
 connects=$(counter dstfs "$DSTFS_PID" connects)
 stop_dstfs
-kill -TERM "$proxy"
-wait_until 5 grep -q flips proxy.log
-tail -n 1 proxy.log
+end_proxy
+echo "$PROXY_SUM"
 echo "bad payloads $digests, bad headers at the server $headers, connections $connects"
-[ "$(sed -n 's/ flips//p' proxy.log)" -gt 20 ] || fail "the proxy hardly flipped a bit"
+[ "$(proxy_count flips)" -gt 20 ] || fail "the proxy hardly flipped a bit"
 [ "$digests" -gt 5 ] || fail "hardly a flip was detected"
