@@ -43,7 +43,7 @@ need_tool() {
 }
 
 sanitized() {
-	[[ $BUILD == */asan ]]
+	[[ $BUILD == */[at]san ]]
 }
 
 need_fuse() {
