@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -157,7 +158,7 @@ struct buf_pool {
 	struct buf_waiter *waiters; /* first come first */
 };
 
-static int buf_pool_grow(struct buf_pool *pool, unsigned count)
+static int buf_pool_grow(struct buf_pool *pool, unsigned count, bool touch)
 {
 	struct buf_slab *slab = calloc(1, sizeof(*slab) + count * sizeof(struct buf));
 
@@ -169,6 +170,8 @@ static int buf_pool_grow(struct buf_pool *pool, unsigned count)
 		free(slab);
 		return -1;
 	}
+	if (touch)
+		memset(slab->memory, 0, count * BUF_STRIDE);
 	slab->count = count;
 	slab->next = pool->slabs;
 	pool->slabs = slab;
@@ -193,7 +196,9 @@ struct buf_pool *buf_pool_new(unsigned reserve, unsigned most)
 		return NULL;
 	assert(reserve <= most);
 	pool->most = most;
-	if (reserve && buf_pool_grow(pool, reserve))
+	if (!reserve)
+		return pool;
+	if (buf_pool_grow(pool, reserve, true))
 		buf_pool_free(&pool);
 	return pool;
 }
@@ -220,7 +225,7 @@ struct buf *buf_get(struct buf_pool *pool)
 	if (!pool->free) {
 		unsigned left = pool->most - pool->made;
 
-		if (!left || buf_pool_grow(pool, left < SLAB_BUFS ? left : SLAB_BUFS))
+		if (!left || buf_pool_grow(pool, left < SLAB_BUFS ? left : SLAB_BUFS, false))
 			return NULL;
 	}
 	buf = pool->free;

@@ -27,7 +27,7 @@ unsigned pool_in_use(const struct pool *pool);
 /*
  * Payload buffers. `data` starts on a page, so that it fits O_DIRECT, and has BUF_HEADROOM bytes in
  * front of it that belong to the buffer, so that a header read together with the payload (FUSE's)
- * leaves the payload aligned. Only pages that were touched use memory.
+ * leaves the payload aligned. Of what is not reserved, only pages that were touched use memory.
  */
 #define BUF_HEADROOM 4096u
 #define BUF_CAPACITY ((1u << 20) + 4096u)
@@ -41,7 +41,8 @@ struct buf {
 
 struct buf_pool;
 
-struct buf_pool *buf_pool_new(unsigned reserve, unsigned most); /* NULL: out of memory */
+/* As pool_new(): `reserve` of them are allocated and touched now, `most` may exist at any time. */
+struct buf_pool *buf_pool_new(unsigned reserve, unsigned most);
 void buf_pool_free(struct buf_pool **pool); /* every buffer must be back */
 
 struct buf *buf_get(struct buf_pool *pool); /* one reference; NULL: `most` are out, or no memory */

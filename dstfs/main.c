@@ -48,6 +48,7 @@ struct dstfs {
 	bool mounted, answering, ready;
 	bool stopping; /* no requests come in any more */
 	int status; /* of the process */
+	char no_memory[REASON_MAX]; /* why memory may run out; empty: it won't */
 };
 
 static struct loop *main_loop(struct dstfs *d)
@@ -87,6 +88,8 @@ static void become_ready(void *arg)
 	}
 	if (!d->options.foreground)
 		log_to_syslog();
+	if (d->no_memory[0])
+		log_info("%s", d->no_memory);
 	log_info("ready: %s on %s, %u volume%s", d->options.fsname, d->options.mountpoint,
 		 d->mount.volume_count, d->mount.volume_count == 1 ? "" : "s");
 }
@@ -375,6 +378,7 @@ int main(int argc, char **argv)
 			return EXIT_FAILURE;
 		}
 	}
+	daemon_keep_memory(d.no_memory, sizeof(d.no_memory));
 	if (start(&d))
 		return give_up(&d);
 	loop_run(main_loop(&d));

@@ -16,10 +16,11 @@
  * Requests that a worker may hold at a time, each with a payload buffer: all that the kernel sends
  * in the background, and as many again of callers that wait for theirs. A stuck volume can't use up
  * what others need then. Only pages that were touched use memory; a parked 4 KiB write uses two.
+ * Those reserved are touched at start: they carry requests when no more memory can be had.
  */
 #define WORKER_BACKGROUND 65535u /* FUSE's max_background has 16 bits */
 #define WORKER_BUFS (2 * WORKER_BACKGROUND)
-#define WORKER_BUFS_RESERVED 64u
+#define WORKER_BUFS_RESERVED 16u
 
 struct worker {
 	unsigned index; /* 0 is the main thread's */

@@ -26,8 +26,8 @@ static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
 
 #define SIGNALS (sizeof(signals) / sizeof(signals[0]))
 
-/* Handles signals and serves. Returns the exit status. */
-static int serve(struct server *server)
+/* Handles signals and serves. no_memory: see daemon_keep_memory(). Returns the exit status. */
+static int serve(struct server *server, const char *no_memory)
 {
 	struct loop_signal *handlers[SIGNALS] = {NULL};
 	const char *pidfile = server->options->pidfile;
@@ -46,6 +46,8 @@ static int serve(struct server *server)
 	} else {
 		if (!server->options->foreground)
 			log_to_syslog();
+		if (no_memory[0])
+			log_info("%s", no_memory);
 		status = server_run(server);
 		daemon_remove_pidfile(pidfile);
 	}
@@ -58,7 +60,7 @@ int main(int argc, char **argv)
 {
 	struct dstd_options options;
 	struct server server;
-	char reason[512];
+	char reason[512], no_memory[512];
 	int status = 1, error;
 
 	log_init("dstd", LOG_LEVEL_INFO);
@@ -81,11 +83,12 @@ int main(int argc, char **argv)
 			return 1;
 		}
 	}
+	daemon_keep_memory(no_memory, sizeof(no_memory));
 	if (server_open(&server, &options, reason, sizeof(reason))) {
 		log_error("%s", reason);
 		/* No one has been let in yet, so there is nothing to wait for. */
 	} else {
-		status = serve(&server);
+		status = serve(&server, no_memory);
 		if (server.stopping && status) {
 			/* What is stuck in the kernel can't be freed, only left. */
 			control_free(&server.control);

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define RESERVED_REQUESTS 256u /* allocated and touched at start */
-#define RESERVED_BUFFERS 32u
+#define RESERVED_BUFFERS 16u
 
 /* A socket on its way from the listener's thread. */
 struct incoming {
