@@ -119,20 +119,26 @@ MANDIR  = $(DESTDIR)$(PREFIX)/share/man
 DOCDIR  = $(DESTDIR)$(PREFIX)/share/doc/dstfs
 COMPDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 MANUALS = $(wildcard man/*.[1-8])
+UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
+UNITS   = dstd.service dstfs@.service
 DOCS    = dstfs.conf.example README.md LICENSE
 
 install: all
-	install -d $(BINDIR) $(SBINDIR) $(DOCDIR) $(COMPDIR)
+	install -d $(BINDIR) $(SBINDIR) $(DOCDIR) $(COMPDIR) $(UNITDIR)
 	install -m 755 $(BUILD)/dstfs $(BUILD)/dstctl $(BINDIR)
 	install -m 755 $(BUILD)/dstd $(SBINDIR)
 	install -m 644 $(DOCS) $(DOCDIR)
 	for m in $(MANUALS); do install -D -m 644 $$m $(MANDIR)/man$${m##*.}/$${m##*/} || exit; done
 	for p in dstfs dstd dstctl; do \
 		install -m 644 scripts/bash-completion/dstfs $(COMPDIR)/$$p || exit; done
+	for u in $(UNITS); do \
+		sed 's,@BINDIR@,$(PREFIX)/bin,; s,@SBINDIR@,$(PREFIX)/sbin,' scripts/systemd/$$u.in \
+			>$(UNITDIR)/$$u && chmod 644 $(UNITDIR)/$$u || exit; done
 
 uninstall:
 	rm -f $(BINDIR)/dstfs $(BINDIR)/dstctl $(SBINDIR)/dstd
 	rm -f $(addprefix $(DOCDIR)/,$(DOCS)) $(addprefix $(COMPDIR)/,dstfs dstd dstctl)
+	rm -f $(addprefix $(UNITDIR)/,$(UNITS))
 	for m in $(MANUALS); do rm -f $(MANDIR)/man$${m##*.}/$${m##*/}; done
 	-rmdir $(DOCDIR) 2>/dev/null
 

@@ -10,7 +10,7 @@ BUILD_PACKAGES=(gcc make pkg-config libc6-dev libfuse3-dev libevent-dev libxxhas
 RUN_PACKAGES=(fuse3 util-linux e2fsprogs mount)
 TEST_PACKAGES=(attr btrfs-progs busybox-static clang clang-format clang-tidy cpio cppcheck curl fio
 	iproute2 kmod libcmocka-dev libnbd-bin mandoc nbdkit nftables procps python3 qemu-system-x86 qemu-utils
-	shellcheck stress-ng strace xfsprogs zstd)
+	shellcheck stress-ng strace systemd xfsprogs zstd)
 
 # Colours only where a person looks, see https://no-color.org.
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then

@@ -6,10 +6,11 @@
 
 cd "$SRC"
 for prefix in /usr/local /usr; do
-	make -s install DESTDIR="$T/root" PREFIX=$prefix
+	make -s -o all install DESTDIR="$T/root" PREFIX=$prefix
 	for file in bin/dstfs bin/dstctl sbin/dstd share/man/man1/dstfs.1 share/man/man8/dstd.8 \
 		share/man/man5/dstfs.conf.5 share/doc/dstfs/dstfs.conf.example \
-		share/bash-completion/completions/{dstfs,dstd,dstctl}; do
+		share/bash-completion/completions/{dstfs,dstd,dstctl} \
+		lib/systemd/system/{dstd,dstfs@}.service; do
 		[ -f "$T/root$prefix/$file" ] || fail "$file is not installed"
 	done
 	expect_match '^dstfs [0-9]' "$T/root$prefix/bin/dstfs" --version
