@@ -34,6 +34,9 @@ struct stream_ops {
 	/* Which events to call. Both start as false. */
 	void (*want_read)(struct stream *stream, bool want);
 	void (*want_write)(struct stream *stream, bool want);
+	/* The connection is lost when the peer's machine has not acknowledged what was sent to it
+	 * for so long, nanoseconds. NULL: there is no such thing. */
+	void (*set_ack_timeout)(struct stream *stream, uint64_t timeout);
 	/* Closes at once and frees it. What the kernel has taken is still delivered. */
 	void (*close)(struct stream *stream);
 };
@@ -62,6 +65,13 @@ static inline void stream_want_read(struct stream *s, bool want)
 static inline void stream_want_write(struct stream *s, bool want)
 {
 	s->ops->want_write(s, want);
+}
+
+/* Makes a dead peer known earlier than the kernel would, where it can; nothing may depend on it. */
+static inline void stream_set_ack_timeout(struct stream *s, uint64_t timeout)
+{
+	if (s->ops->set_ack_timeout)
+		s->ops->set_ack_timeout(s, timeout);
 }
 
 static inline void stream_close(struct stream **s)

@@ -2,9 +2,12 @@
 /* stream_socket.c - see stream_socket.h */
 #include "common/stream_socket.h"
 
+#include "common/clock.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -71,6 +74,17 @@ static void socket_want_write(struct stream *stream, bool want)
 	socket_want(from_base(stream), LOOP_WRITE, want);
 }
 
+/* RFC 5482; in Linux since 2.6.37. Fails on unix and vsock sockets, whose peers are near. */
+static void socket_set_ack_timeout(struct stream *stream, uint64_t timeout)
+{
+	uint64_t ms = timeout / CLOCK_MS;
+	unsigned value = ms < INT_MAX ? (unsigned)ms : INT_MAX;
+
+	if (!value)
+		value = 1; /* 0 would mean the system's own */
+	setsockopt(from_base(stream)->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof(value));
+}
+
 static void socket_close(struct stream *stream)
 {
 	struct socket_stream *s = from_base(stream);
@@ -85,6 +99,7 @@ static const struct stream_ops socket_ops = {
 	.writev = socket_writev,
 	.want_read = socket_want_read,
 	.want_write = socket_want_write,
+	.set_ack_timeout = socket_set_ack_timeout,
 	.close = socket_close,
 };
 
@@ -173,6 +188,23 @@ struct stream *stream_socket_connect(struct loop *loop, const struct loop_addres
 	return &s->base;
 }
 
+/* A client whose machine is gone without a word: the kernel asks, and ends the connection. */
+static void watch_peer(struct socket_stream *s)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{SOL_SOCKET, SO_KEEPALIVE, 1},
+		{IPPROTO_TCP, TCP_KEEPIDLE, STREAM_KEEPALIVE_IDLE_S},
+		{IPPROTO_TCP, TCP_KEEPINTVL, STREAM_KEEPALIVE_INTERVAL_S},
+	};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		setsockopt(s->fd, options[i].level, options[i].name, &options[i].value,
+			   sizeof(options[i].value));
+	socket_set_ack_timeout(&s->base, STREAM_ACCEPTED_TIMEOUT_S * CLOCK_SEC);
+}
+
 struct stream *stream_socket_accept(struct loop *loop, int fd, const struct stream_events *events,
 				    void *arg)
 {
@@ -187,7 +219,10 @@ struct stream *stream_socket_accept(struct loop *loop, int fd, const struct stre
 		return NULL;
 	}
 	s = socket_new(loop, fd, events, arg);
-	return s ? &s->base : NULL;
+	if (!s)
+		return NULL;
+	watch_peer(s);
+	return &s->base;
 }
 
 int stream_address_unix(struct loop_address *address, const char *path)

@@ -17,7 +17,14 @@
 struct stream *stream_socket_connect(struct loop *loop, const struct loop_address *address,
 				     const struct stream_events *events, void *arg);
 
-/* Takes over fd, a connected socket, also on failure (NULL: errno). Makes it non-blocking. */
+/*
+ * Takes over fd, a connected socket, also on failure (NULL: errno). Makes it non-blocking. A TCP peer
+ * that neither closes nor acknowledges any more is taken as gone after STREAM_ACCEPTED_TIMEOUT_S,
+ * also while nothing is sent to it: then the kernel asks it now and then.
+ */
+#define STREAM_ACCEPTED_TIMEOUT_S 60u
+#define STREAM_KEEPALIVE_IDLE_S 20
+#define STREAM_KEEPALIVE_INTERVAL_S 10
 struct stream *stream_socket_accept(struct loop *loop, int fd, const struct stream_events *events,
 				    void *arg);
 
