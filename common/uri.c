@@ -110,12 +110,14 @@ static int parse_bracketed(char *host, const char *text, size_t size, const stru
 {
 	static const char zone_characters[] = "abcdefghijklmnopqrstuvwxyz"
 					      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
-	const char *end = text + size, *percent = memchr(text, '%', size), *zone;
+	const char *end = text + size, *percent = memchr(text, '%', size), *zone = end;
 	size_t address_size = percent ? (size_t)(percent - text) : size;
 	struct in6_addr address;
 	char *name;
 
-	if (size > URI_HOST_MAX)
+	if (percent)
+		zone = percent + (end - percent >= 3 && !strncmp(percent, "%25", 3) ? 3 : 1);
+	if (address_size + (percent ? 1 + (size_t)(end - zone) : 0) > URI_HOST_MAX)
 		return text_refuse(reason, "the host is too long; at most %d bytes fit",
 				   URI_HOST_MAX);
 	memcpy(host, text, address_size);
@@ -125,7 +127,6 @@ static int parse_bracketed(char *host, const char *text, size_t size, const stru
 			reason, "[%.80s] is no IPv6 address; write one like [2001:db8::1]", host);
 	if (!percent)
 		return 0;
-	zone = percent + (end - percent >= 3 && !strncmp(percent, "%25", 3) ? 3 : 1);
 	host[address_size] = '%';
 	name = host + address_size + 1;
 	memcpy(name, zone, (size_t)(end - zone));
@@ -231,18 +232,43 @@ static int parse_socket(struct uri *uri, const char *query, const struct reason 
 	return error;
 }
 
+/* "host[:port]", one or more of them, with commas between. */
+static int parse_hosts(struct uri *uri, const char *text, size_t size, const struct reason *reason)
+{
+	const char *end = text + size;
+
+	if (memchr(text, '@', size))
+		return text_refuse(reason, "no user can be named before the host");
+	for (const char *stop;; text = stop + 1) {
+		struct uri_host *host = &uri->hosts[uri->host_count];
+		int error;
+
+		stop = memchr(text, ',', (size_t)(end - text));
+		if (!stop)
+			stop = end;
+		size = (size_t)(stop - text);
+		if (uri->host_count == URI_HOSTS_MAX)
+			return text_refuse(reason, "too many hosts; at most %d are tried in turn",
+					   URI_HOSTS_MAX);
+		if (!size || (*text == ':' && !memchr(text + 1, ':', size - 1)))
+			return text_refuse(reason, "the host is missing; write dst://HOST/EXPORT");
+		error = uri_parse_host(host->name, &host->port, text, size, reason->text,
+				       reason->size);
+		if (error)
+			return error;
+		uri->host_count++;
+		if (stop == end)
+			return 0;
+	}
+}
+
 /* What stands between "//" and the next '/'. */
 static int parse_authority(struct uri *uri, const char *text, size_t size,
 			   const struct reason *reason)
 {
 	switch (uri->kind) {
 	case URI_TCP:
-		if (memchr(text, '@', size))
-			return text_refuse(reason, "no user can be named before the host");
-		if (!size || (*text == ':' && !memchr(text + 1, ':', size - 1)))
-			return text_refuse(reason, "the host is missing; write dst://HOST/EXPORT");
-		return uri_parse_host(uri->host, &uri->port, text, size, reason->text,
-				      reason->size);
+		return parse_hosts(uri, text, size, reason);
 	case URI_VSOCK:
 		return uri_parse_vsock(&uri->cid, &uri->port, text, size, reason->text,
 				       reason->size);
@@ -331,27 +357,39 @@ static char *encode(char *out, const char *text)
 	return out;
 }
 
+/* ":port", unless it is the one that is meant without. */
+static char *print_port(char *out, uint32_t port)
+{
+	return port == DST_PORT ? out : out + sprintf(out, ":%u", port);
+}
+
+static char *print_host(char *out, const struct uri_host *host)
+{
+	if (strchr(host->name, ':'))
+		out = stpcpy(encode(stpcpy(out, "["), host->name), "]");
+	else
+		out = stpcpy(out, host->name);
+	return print_port(out, host->port);
+}
+
 const char *uri_print(const struct uri *uri, char text[URI_TEXT_MAX])
 {
-	bool v6 = strchr(uri->host, ':');
-	char port[16] = "", *out = text;
+	char *out = text;
 
-	if (uri->port != DST_PORT)
-		snprintf(port, sizeof(port), ":%u", uri->port);
 	switch (uri->kind) {
 	case URI_TCP:
-		out += sprintf(out, "dst://%s", v6 ? "[" : "");
-		out = v6 ? encode(out, uri->host) : stpcpy(out, uri->host);
-		out += sprintf(out, "%s%s/", v6 ? "]" : "", port);
-		encode(out, uri->export_name);
+		out = stpcpy(out, "dst://");
+		for (unsigned i = 0; i < uri->host_count; i++)
+			out = print_host(i ? stpcpy(out, ",") : out, &uri->hosts[i]);
+		encode(stpcpy(out, "/"), uri->export_name);
 		break;
 	case URI_UNIX:
 		out = encode(stpcpy(out, "dst+unix:///"), uri->export_name);
 		encode(stpcpy(out, "?socket="), uri->path);
 		break;
 	case URI_VSOCK:
-		out += sprintf(out, "dst+vsock://%u%s/", uri->cid, port);
-		encode(out, uri->export_name);
+		out = print_port(out + sprintf(out, "dst+vsock://%u", uri->cid), uri->port);
+		encode(stpcpy(out, "/"), uri->export_name);
 		break;
 	case URI_FILE:
 		encode(stpcpy(out, "file://"), uri->path);

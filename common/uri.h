@@ -2,7 +2,8 @@
 /*
  * uri.h - node URIs, parsed and printed.
  *
- *   dst://host[:port]/export                  TCP; an IPv6 address stands in brackets
+ *   dst://host[:port][,host[:port]...]/export TCP; an IPv6 address stands in brackets. Several
+ *                                             hosts are ways to one and the same server
  *   dst+unix:///export?socket=/path           a unix socket
  *   dst+vsock://CID[:port]/export             vsock
  *   file:///path                              a file or block device of this machine
@@ -24,13 +25,20 @@
 enum uri_kind { URI_TCP, URI_UNIX, URI_VSOCK, URI_FILE };
 
 #define URI_HOST_MAX 255
-#define URI_TEXT_MAX (3 * (PATH_MAX + DST_MAX_NAME) + URI_HOST_MAX + 64)
+#define URI_HOSTS_MAX 8
+#define URI_TEXT_MAX (3 * (PATH_MAX + DST_MAX_NAME) + URI_HOSTS_MAX * (URI_HOST_MAX + 16) + 64)
+
+struct uri_host {
+	char name[URI_HOST_MAX + 1]; /* or address, without brackets */
+	uint32_t port; /* DST_PORT if none was given */
+};
 
 struct uri {
 	enum uri_kind kind;
-	char host[URI_HOST_MAX + 1]; /* TCP: name or address, without brackets */
+	unsigned host_count; /* TCP: at least 1; else 0 */
+	struct uri_host hosts[URI_HOSTS_MAX];
 	uint32_t cid; /* vsock */
-	uint32_t port; /* TCP, vsock; DST_PORT if none was given */
+	uint32_t port; /* vsock; DST_PORT if none was given */
 	char path[PATH_MAX]; /* file: its path; unix: the socket's. Absolute */
 	char export_name[DST_MAX_NAME + 1]; /* all but file */
 };

@@ -11,22 +11,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REASON_MAX (URI_HOST_MAX + 256)
+#define REASON_MAX (DST_MAX_REASON + 1) /* bytes */
 
 struct connector {
 	struct loop *loop;
 	const struct uri *uri;
 	connector_fn *fn;
 	void *arg;
+	unsigned hosts, first, tried; /* how many, which one is first, how many are done with */
 	struct loop_timer timer; /* the end of this step: the look-up, or one address */
 	uint64_t deadline; /* clock_now() of the end of all */
+	uint64_t host_deadline; /* of the current host's time */
 	struct loop_resolve *resolve;
-	struct loop_hook start_hook; /* unix and vsock: begins outside connector_start() */
+	struct loop_hook start_hook; /* begins outside connector_start() */
 	struct stream *stream;
 	struct loop_address addresses[LOOP_MAX_ADDRESSES];
 	unsigned count, current;
 	char text[STREAM_ADDRESS_TEXT]; /* the current address */
-	char reason[REASON_MAX];
+	char reason[REASON_MAX]; /* what each host has failed with */
 };
 
 static void connector_free(struct connector *c)
@@ -38,25 +40,46 @@ static void connector_free(struct connector *c)
 	free(c);
 }
 
+/* The index of the current host. */
+static unsigned current_host(const struct connector *c)
+{
+	return (c->first + c->tried) % c->hosts;
+}
+
 static void finish(struct connector *c, struct stream *stream)
 {
 	c->stream = NULL;
-	c->fn(c->arg, stream, c->text, c->reason);
+	c->fn(c->arg, stream, current_host(c), c->text, c->reason);
 	connector_free(c);
 }
 
 /* What each of `steps` may take, so that all end by the deadline; nanoseconds. */
-static uint64_t share(const struct connector *c, unsigned steps)
+static uint64_t share(uint64_t deadline, unsigned steps)
 {
 	uint64_t now = clock_now();
 
-	return now < c->deadline ? (c->deadline - now) / steps : 0;
+	return now < deadline ? (deadline - now) / steps : 0;
+}
+
+static void try_host(struct connector *c);
+
+/* The current host is done with. `what` may be NULL. */
+static void host_failed(struct connector *c, const char *what, const char *why)
+{
+	size_t used = strlen(c->reason);
+
+	snprintf(c->reason + used, sizeof(c->reason) - used, "%s%s%s%s", used ? "; " : "",
+		 what ? what : "", what ? ": " : "", why);
+	if (++c->tried < c->hosts)
+		try_host(c);
+	else
+		finish(c, NULL);
 }
 
 static const struct stream_events connecting_events;
 
 /* Starts on the current address, or the first after it that lets itself be tried. */
-static void try_addresses(struct connector *c)
+static void try_addresses(struct connector *c, const char *why)
 {
 	for (; c->current < c->count; c->current++) {
 		const struct loop_address *address = &c->addresses[c->current];
@@ -64,20 +87,19 @@ static void try_addresses(struct connector *c)
 		stream_address_print(address, c->text);
 		c->stream = stream_socket_connect(c->loop, address, &connecting_events, c);
 		if (c->stream) {
-			loop_timer_set(&c->timer, share(c, c->count - c->current));
+			loop_timer_set(&c->timer, share(c->host_deadline, c->count - c->current));
 			return;
 		}
-		snprintf(c->reason, sizeof(c->reason), "%s: %s", c->text, strerror(errno));
+		why = strerror(errno);
 	}
-	finish(c, NULL);
+	host_failed(c, c->text, why); /* the last of its addresses */
 }
 
 static void address_failed(struct connector *c, const char *why)
 {
-	snprintf(c->reason, sizeof(c->reason), "%s: %s", c->text, why);
 	stream_close(&c->stream);
 	c->current++;
-	try_addresses(c);
+	try_addresses(c, why);
 }
 
 static void on_connected(void *arg, int error)
@@ -90,6 +112,14 @@ static void on_connected(void *arg, int error)
 		finish(c, c->stream);
 }
 
+static void look_up_failed(struct connector *c, const char *why)
+{
+	char what[URI_HOST_MAX + 32];
+
+	snprintf(what, sizeof(what), "looking up %s", c->uri->hosts[current_host(c)].name);
+	host_failed(c, what, why);
+}
+
 static void on_timeout(void *arg)
 {
 	struct connector *c = arg;
@@ -98,8 +128,8 @@ static void on_timeout(void *arg)
 		address_failed(c, "no connection in time");
 		return;
 	}
-	snprintf(c->reason, sizeof(c->reason), "looking up %s: no answer in time", c->uri->host);
-	finish(c, NULL);
+	loop_resolve_cancel(&c->resolve);
+	look_up_failed(c, "no answer in time");
 }
 
 static const struct stream_events connecting_events = {.connected = on_connected};
@@ -110,30 +140,37 @@ static void on_resolved(void *arg, int error, const struct loop_address *address
 
 	c->resolve = NULL;
 	if (error) {
-		snprintf(c->reason, sizeof(c->reason), "looking up %s: %s", c->uri->host,
-			 gai_strerror(error));
-		finish(c, NULL);
+		look_up_failed(c, gai_strerror(error));
 		return;
 	}
 	memcpy(c->addresses, addresses, count * sizeof(*addresses));
 	c->count = count;
-	try_addresses(c);
+	try_addresses(c, "");
 }
 
-static void on_start(void *arg)
+static int look_up(struct connector *c)
 {
-	struct connector *c = arg;
+	const struct uri_host *host = &c->uri->hosts[current_host(c)];
+
+	c->resolve = loop_resolve(c->loop, host->name, (uint16_t)host->port, on_resolved, c);
+	if (!c->resolve)
+		return errno;
+	loop_timer_set(&c->timer, share(c->host_deadline, 1));
+	return 0;
+}
+
+static void try_host(struct connector *c)
+{
 	int error = 0;
 
+	c->host_deadline = clock_now() + share(c->deadline, c->hosts - c->tried);
+	c->current = 0;
+	c->count = 1;
 	switch (c->uri->kind) {
 	case URI_TCP:
-		c->resolve =
-			loop_resolve(c->loop, c->uri->host, (uint16_t)c->uri->port, on_resolved, c);
-		if (c->resolve) {
-			loop_timer_set(&c->timer, share(c, 1));
+		error = look_up(c);
+		if (!error)
 			return;
-		}
-		error = errno;
 		break;
 	case URI_UNIX:
 		error = stream_address_unix(&c->addresses[0], c->uri->path);
@@ -146,13 +183,18 @@ static void on_start(void *arg)
 		break;
 	}
 	if (error)
-		snprintf(c->reason, sizeof(c->reason), "%s", strerror(error));
-	c->count = !error;
-	try_addresses(c);
+		host_failed(c, NULL, strerror(error));
+	else
+		try_addresses(c, "");
 }
 
-struct connector *connector_start(struct loop *loop, const struct uri *uri, uint64_t patience,
-				  connector_fn *fn, void *arg)
+static void on_start(void *arg)
+{
+	try_host(arg);
+}
+
+struct connector *connector_start(struct loop *loop, const struct uri *uri, unsigned first,
+				  uint64_t patience, connector_fn *fn, void *arg)
 {
 	struct connector *c = calloc(1, sizeof(*c));
 
@@ -164,6 +206,8 @@ struct connector *connector_start(struct loop *loop, const struct uri *uri, uint
 	}
 	c->loop = loop;
 	c->uri = uri;
+	c->hosts = uri->host_count ? uri->host_count : 1;
+	c->first = first % c->hosts;
 	c->deadline = clock_now() + patience;
 	c->fn = fn;
 	c->arg = arg;

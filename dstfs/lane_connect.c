@@ -53,6 +53,8 @@ void lane_disconnect(struct lane *lane, bool refused, const char *reason)
 	/* One that ends as soon as it is up is no better than none. */
 	bool lasted = was_ready && clock_now() - lane->ready_at >= lane->config.policy->reconnect;
 
+	if (lane->msgio && !lasted) /* it accepts, and then fails: perhaps another does better */
+		lane->host++;
 	connector_cancel(&lane->connector);
 	lane_watch_end(lane);
 	msgio_close(&lane->msgio);
@@ -201,7 +203,8 @@ uint64_t lane_attempt_patience(const struct lane *lane)
 	return timeout < ATTEMPT_PATIENCE_MAX ? timeout : ATTEMPT_PATIENCE_MAX;
 }
 
-static void on_outcome(void *arg, struct stream *stream, const char *address, const char *reason)
+static void on_outcome(void *arg, struct stream *stream, unsigned host, const char *address,
+		       const char *reason)
 {
 	struct lane *lane = arg;
 
@@ -210,6 +213,8 @@ static void on_outcome(void *arg, struct stream *stream, const char *address, co
 		lane_disconnect(lane, false, reason);
 		return;
 	}
+	lane->host = host;
+	stream_set_ack_timeout(stream, lane_ping_patience(lane));
 	snprintf(lane->address, sizeof(lane->address), "%s", address);
 	lane->checksum = DST_CHECKSUM_XXH3; /* HELLO always has digests */
 	lane->msgio = msgio_new(lane->worker->loop, stream, lane->worker->bufs, WIRE_REPLY,
@@ -227,7 +232,7 @@ static void on_outcome(void *arg, struct stream *stream, const char *address, co
 void lane_connect(struct lane *lane)
 {
 	lane_set_state(lane, LANE_CONNECTING);
-	lane->connector = connector_start(lane->worker->loop, lane->config.uri,
+	lane->connector = connector_start(lane->worker->loop, lane->config.uri, lane->host,
 					  lane_attempt_patience(lane), on_outcome, lane);
 	if (!lane->connector)
 		lane_disconnect(lane, false, "out of memory");

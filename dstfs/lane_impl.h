@@ -33,6 +33,7 @@ struct lane {
 	/* lane_connect.c's */
 	struct loop_work start;
 	struct connector *connector;
+	unsigned host; /* of the node's, the one that is tried first next time */
 	struct msgio *msgio;
 	enum dst_checksum checksum;
 	char address[128]; /* of the peer, for the log */
@@ -101,5 +102,7 @@ void lane_watch_start(struct lane *lane); /* from here on it ticks */
 void lane_watch_begin(struct lane *lane); /* a connection is up: nothing of it was seen yet */
 void lane_watch_end(struct lane *lane); /* it is about to be closed: counts what it moved */
 void lane_ping_answered(struct lane *lane);
+/* Of silence after PING until the connection is given up; nanoseconds. */
+uint64_t lane_ping_patience(const struct lane *lane);
 
 #endif

@@ -24,8 +24,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Without an answer to PING; nanoseconds. */
-static uint64_t ping_patience(const struct lane *lane)
+uint64_t lane_ping_patience(const struct lane *lane)
 {
 	uint64_t ping_timeout = lane->config.policy->ping_timeout;
 
@@ -35,7 +34,7 @@ static uint64_t ping_patience(const struct lane *lane)
 static uint64_t tick_interval(const struct lane *lane)
 {
 	uint64_t timeout = lane->config.policy->timeout, ping = lane->config.policy->ping;
-	uint64_t interval = least(timeout, ping_patience(lane));
+	uint64_t interval = least(timeout, lane_ping_patience(lane));
 
 	interval = (ping ? least(interval, ping) : interval) / TICKS_PER_TIMEOUT;
 	return interval < TICK_MIN ? TICK_MIN : least(interval, TICK_MAX);
@@ -76,11 +75,12 @@ static void watch_silence(struct lane *lane, const struct msgio_stats *moved, ui
 	if (lane->ping.queued && moved->bytes_out)
 		lane->ping_at = now;
 	since = lane->ping_at > lane->heard_at ? lane->ping_at : lane->heard_at;
-	if (lane->ping_out && now - since > ping_patience(lane)) {
+	if (lane->ping_out && now - since > lane_ping_patience(lane)) {
 		char reason[LANE_REASON_MAX];
 
 		snprintf(reason, sizeof(reason), "connection to %s given up: silent for %llu s",
 			 lane->address, (unsigned long long)((now - lane->heard_at) / CLOCK_SEC));
+		lane->host++;
 		lane_disconnect(lane, false, reason);
 	} else if (!lane->ping_out && now - lane->heard_at > ask) {
 		lane->ping_out = true;

@@ -116,7 +116,7 @@ static void a_node_gives_one_volume_with_the_defaults(void **state)
 	assert_non_null(options.volumes);
 	assert_null(options.volumes->next);
 	assert_string_equal(options.volumes->name, "vol0");
-	assert_string_equal(options.volumes->nodes->uri.host, "127.0.0.1");
+	assert_string_equal(options.volumes->nodes->uri.hosts[0].name, "127.0.0.1");
 	assert_null(options.volumes->nodes->next);
 	v = &options.volumes->options;
 	assert_false(v->read_only || v->shared);

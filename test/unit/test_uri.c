@@ -15,51 +15,66 @@
 
 static char reason[1024];
 
+/* Of an export's name and its hosts. */
+#define TCP(name, ...)                                                                             \
+	{                                                                                          \
+		.kind = URI_TCP, .export_name = name, .hosts = {__VA_ARGS__},                      \
+		.host_count = sizeof((struct uri_host[]){__VA_ARGS__}) / sizeof(struct uri_host)   \
+	}
+
 static const struct {
 	const char *text;
 	struct uri uri;
 	const char *basename;
 	const char *printed; /* NULL: the same as text */
 } good[] = {
-	{"dst://host/vol0", {URI_TCP, "host", 0, DST_PORT, "", "vol0"}, "vol0", NULL},
-	{"DST://host/vol0", {URI_TCP, "host", 0, DST_PORT, "", "vol0"}, "vol0", "dst://host/vol0"},
-	{"dst://host:10878/v", {URI_TCP, "host", 0, DST_PORT, "", "v"}, "v", "dst://host/v"},
-	{"dst://192.0.2.1:1/v", {URI_TCP, "192.0.2.1", 0, 1, "", "v"}, "v", NULL},
-	{"dst://a-b_c.example:65535/v", {URI_TCP, "a-b_c.example", 0, 65535, "", "v"}, "v", NULL},
-	{"dst://[::1]/v", {URI_TCP, "::1", 0, DST_PORT, "", "v"}, "v", NULL},
-	{"dst://[2001:db8::7]:22/v", {URI_TCP, "2001:db8::7", 0, 22, "", "v"}, "v", NULL},
-	{"dst://[fe80::1%25eth0]/v", {URI_TCP, "fe80::1%eth0", 0, DST_PORT, "", "v"}, "v", NULL},
-	{"dst://[fe80::1%eth0]:5/v",
-	 {URI_TCP, "fe80::1%eth0", 0, 5, "", "v"},
-	 "v",
+	{"dst://host/vol0", TCP("vol0", {"host", DST_PORT}), "vol0", NULL},
+	{"DST://host/vol0", TCP("vol0", {"host", DST_PORT}), "vol0", "dst://host/vol0"},
+	{"dst://host:10878/v", TCP("v", {"host", DST_PORT}), "v", "dst://host/v"},
+	{"dst://192.0.2.1:1/v", TCP("v", {"192.0.2.1", 1}), "v", NULL},
+	{"dst://a-b_c.example:65535/v", TCP("v", {"a-b_c.example", 65535}), "v", NULL},
+	{"dst://[::1]/v", TCP("v", {"::1", DST_PORT}), "v", NULL},
+	{"dst://[2001:db8::7]:22/v", TCP("v", {"2001:db8::7", 22}), "v", NULL},
+	{"dst://[fe80::1%25eth0]/v", TCP("v", {"fe80::1%eth0", DST_PORT}), "v", NULL},
+	{"dst://[fe80::1%eth0]:5/v", TCP("v", {"fe80::1%eth0", 5}), "v",
 	 "dst://[fe80::1%25eth0]:5/v"},
-	{"dst://h/a/b", {URI_TCP, "h", 0, DST_PORT, "", "a/b"}, "b", NULL},
-	{"dst://h/a%2Fb", {URI_TCP, "h", 0, DST_PORT, "", "a/b"}, "b", "dst://h/a/b"},
-	{"dst://h/a%20b%25%3f",
-	 {URI_TCP, "h", 0, DST_PORT, "", "a b%?"},
-	 "a b%?",
-	 "dst://h/a%20b%25%3F"},
-	{"dst://h/gr\xc3\xbcn",
-	 {URI_TCP, "h", 0, DST_PORT, "", "gr\xc3\xbcn"},
-	 "gr\xc3\xbcn",
+	{"dst://h/a/b", TCP("a/b", {"h", DST_PORT}), "b", NULL},
+	{"dst://h/a%2Fb", TCP("a/b", {"h", DST_PORT}), "b", "dst://h/a/b"},
+	{"dst://h/a%20b%25%3f", TCP("a b%?", {"h", DST_PORT}), "a b%?", "dst://h/a%20b%25%3F"},
+	{"dst://h/gr\xc3\xbcn", TCP("gr\xc3\xbcn", {"h", DST_PORT}), "gr\xc3\xbcn",
 	 "dst://h/gr%C3%BCn"},
-	{"dst://h/...", {URI_TCP, "h", 0, DST_PORT, "", "..."}, "...", NULL},
+	{"dst://h/...", TCP("...", {"h", DST_PORT}), "...", NULL},
+	{"dst://a,b:1234,[::1]:99/vol0", TCP("vol0", {"a", DST_PORT}, {"b", 1234}, {"::1", 99}),
+	 "vol0", NULL},
+	{"dst://[::1],[fe80::1%eth0],h:10878/v,w",
+	 TCP("v,w", {"::1", DST_PORT}, {"fe80::1%eth0", DST_PORT}, {"h", DST_PORT}), "v,w",
+	 "dst://[::1],[fe80::1%25eth0],h/v%2Cw"},
+	{"dst://a,b,c,d,e,f,g,h/v",
+	 TCP("v", {"a", DST_PORT}, {"b", DST_PORT}, {"c", DST_PORT}, {"d", DST_PORT},
+	     {"e", DST_PORT}, {"f", DST_PORT}, {"g", DST_PORT}, {"h", DST_PORT}),
+	 "v", NULL},
 	{"dst+unix:///v?socket=/run/dstd.sock",
-	 {URI_UNIX, "", 0, 0, "/run/dstd.sock", "v"},
+	 {.kind = URI_UNIX, .path = "/run/dstd.sock", .export_name = "v"},
 	 "v",
 	 NULL},
-	{"dst+unix:///v%3Fx?socket=/a%26b", {URI_UNIX, "", 0, 0, "/a&b", "v?x"}, "v?x", NULL},
-	{"dst+vsock://2/v", {URI_VSOCK, "", 2, DST_PORT, "", "v"}, "v", NULL},
+	{"dst+unix:///v%3Fx?socket=/a%26b",
+	 {.kind = URI_UNIX, .path = "/a&b", .export_name = "v?x"},
+	 "v?x",
+	 NULL},
+	{"dst+vsock://2/v",
+	 {.kind = URI_VSOCK, .cid = 2, .port = DST_PORT, .export_name = "v"},
+	 "v",
+	 NULL},
 	{"dst+vsock://4294967294:4294967294/v",
-	 {URI_VSOCK, "", 4294967294u, 4294967294u, "", "v"},
+	 {.kind = URI_VSOCK, .cid = 4294967294u, .port = 4294967294u, .export_name = "v"},
 	 "v",
 	 NULL},
-	{"file:///srv/vol0.img", {URI_FILE, "", 0, 0, "/srv/vol0.img", ""}, "vol0.img", NULL},
+	{"file:///srv/vol0.img", {.kind = URI_FILE, .path = "/srv/vol0.img"}, "vol0.img", NULL},
 	{"file://localhost/dev/sda",
-	 {URI_FILE, "", 0, 0, "/dev/sda", ""},
+	 {.kind = URI_FILE, .path = "/dev/sda"},
 	 "sda",
 	 "file:///dev/sda"},
-	{"file:///a%20b+c", {URI_FILE, "", 0, 0, "/a b+c", ""}, "a b+c", NULL},
+	{"file:///a%20b+c", {.kind = URI_FILE, .path = "/a b+c"}, "a b+c", NULL},
 };
 
 static void good_ones_parse_and_print(void **state)
@@ -72,7 +87,8 @@ static void good_ones_parse_and_print(void **state)
 		if (uri_parse(&uri, good[i].text, reason, sizeof(reason)))
 			fail_msg("%s: %s", good[i].text, reason);
 		assert_int_equal(uri.kind, good[i].uri.kind);
-		assert_string_equal(uri.host, good[i].uri.host);
+		assert_int_equal(uri.host_count, good[i].uri.host_count);
+		assert_memory_equal(uri.hosts, good[i].uri.hosts, sizeof(uri.hosts));
 		assert_int_equal(uri.cid, good[i].uri.cid);
 		assert_int_equal(uri.port, good[i].uri.port);
 		assert_string_equal(uri.path, good[i].uri.path);
@@ -106,6 +122,19 @@ static void bad_ones_are_refused_with_the_cause(void **state)
 		{"dst://h/a/..", "name is missing"},
 		{"dst://h/%2e%2e", "name is missing"},
 		{"dst://u@h/v", "no user"},
+		{"dst://h,u@h/v", "no user"},
+		{"dst://,/v", "host is missing"},
+		{"dst://a,/v", "host is missing"},
+		{"dst://,a/v", "host is missing"},
+		{"dst://a,,b/v", "host is missing"},
+		{"dst://a,:1/v", "host is missing"},
+		{"dst://a, b/v", "no host"},
+		{"dst://a:0,b/v", "no port"},
+		{"dst://a,b:65536/v", "no port"},
+		{"dst://a,::1/v", "in brackets"},
+		{"dst://[::1,a]/v", "']' is missing"},
+		{"dst://a,b,c,d,e,f,g,h,i/v", "at most 8"},
+		{"dst+vsock://2,3/v", "no vsock CID"},
 		{"dst://h:/v", "no port"},
 		{"dst://h:0/v", "no port"},
 		{"dst://h:65536/v", "no port"},
@@ -202,20 +231,55 @@ static void the_longest_text_fits(void **state)
 	assert_int_equal(strlen(uri_print(&uri, text)), 7 + 1 + 3 * (PATH_MAX - 2));
 	assert_int_equal(uri_parse(&again, text, reason, sizeof(reason)), 0);
 	assert_string_equal(again.path, uri.path);
+
+	uri = (struct uri){.kind = URI_TCP, .host_count = URI_HOSTS_MAX};
+	for (unsigned i = 0; i < URI_HOSTS_MAX; i++) {
+		memcpy(uri.hosts[i].name, "2001:db8:1111:2222:3333:4444:5555:6666%", 39);
+		memset(uri.hosts[i].name + 39, 'e', URI_HOST_MAX - 39);
+		uri.hosts[i].port = 65535;
+	}
+	memset(uri.export_name, ' ', DST_MAX_NAME);
+	assert_int_equal(strlen(uri_print(&uri, text)),
+			 6 + URI_HOSTS_MAX * (URI_HOST_MAX + 2 + 2 + 6) + URI_HOSTS_MAX - 1 + 1 +
+				 3 * DST_MAX_NAME);
+	assert_int_equal(uri_parse(&again, text, reason, sizeof(reason)), 0);
+	assert_memory_equal(&again, &uri, sizeof(uri));
 }
 
 static void random_texts_parse_to_what_they_print(void **state)
 {
-	static const char *const pieces[] = {"dst://",    "dst+unix://", "dst+vsock://",
-					     "file://",   "/",           "/",
-					     "?socket=/", ":",           "[",
-					     "]",         "::1",         "%",
-					     "%25",       "%2",          "%00",
-					     "a",         "host",        "1",
-					     "10878",     ".",           "..",
-					     "#",         "&",           "@",
-					     "\xc3\xa4",  "\xff",        " ",
-					     "localhost", "%C3%A4",      "%2F"};
+	static const char *const pieces[] = {"dst://",
+					     "dst+unix://",
+					     "dst+vsock://",
+					     "file://",
+					     "/",
+					     "/",
+					     "?socket=/",
+					     ":",
+					     "[",
+					     "]",
+					     "::1",
+					     "%",
+					     "%25",
+					     "%2",
+					     "%00",
+					     "a",
+					     "host",
+					     "1",
+					     "10878",
+					     ".",
+					     "..",
+					     "#",
+					     "&",
+					     "@",
+					     "\xc3\xa4",
+					     "\xff",
+					     " ",
+					     "localhost",
+					     "%C3%A4",
+					     "%2F",
+					     ",",
+					     ","};
 	const size_t count = sizeof(pieces) / sizeof(pieces[0]);
 	char text[512], printed[URI_TEXT_MAX];
 	struct uri uri, again;
