@@ -84,6 +84,8 @@ TOOLS := $(patsubst %.c,$(BUILD)/%,$(filter-out %_preload.c,$(wildcard test/tool
 including = $(patsubst %.c,$(BUILD)/%,$(shell grep -sl '"$(1)/' $(wildcard test/*/*.c)))
 
 $(UNIT) $(FUZZ) $(filter-out %.so,$(TOOLS)): $(BUILD)/%: $(BUILD)/obj/%.o
+# A tool of several files has a folder for those beside its main one.
+$(BUILD)/test/tools/rawclient: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard test/tools/rawclient/*.c))
 $(call including,dstfs): $(BUILD)/libdstfs.a
 $(call including,server): $(BUILD)/libserver.a
 $(BUILD)/test/unit/test_dstctl: | $(BUILD)/dstctl # which it runs
