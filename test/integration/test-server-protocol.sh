@@ -14,15 +14,22 @@ truncate -s 1G big
 	printf '[export denied]\npath = %s\ndeny = 0.0.0.0/0\n' "$T/denied"
 } >dstd.conf
 
+status() {
+	"$DSTCTL" --socket "$XDG_RUNTIME_DIR/control" status --json
+}
+
 # All have gone, so no lane may be left once their I/O is over.
 nobody_left() {
-	! "$DSTCTL" --socket "$XDG_RUNTIME_DIR/control" status --json | grep -q '"inflight"'
+	! status | grep -q '"inflight"'
 }
 
 for workers in 1 3; do
 	start_dstd -c "$T/dstd.conf" --workers $workers --control "$XDG_RUNTIME_DIR/control"
 	"$TOOLS/rawclient" "$PORT"
 	expect_match 'refused 127\.0\.0\.1:[0-9]*: no export is named "nosuch"' cat "$DSTD_LOG"
+	for name in executed joined false_retries; do
+		expect_match "\"$name\": [1-9]" status
+	done
 	wait_until 15 nobody_left || fail "lanes are left"
 	# Not even those who asked for 2 GiB and took none of it.
 	sanitized || [ "$(resident_kib "$DSTD_PID")" -lt $((workers * 400 * 1024)) ] ||
