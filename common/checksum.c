@@ -19,7 +19,7 @@ uint64_t checksum_payload(const void *data, size_t size)
 	return XXH3_64bits(data, size);
 }
 
-uint64_t checksum_header(const void *data, size_t size, uint64_t seed)
+uint64_t checksum_seeded(const void *data, size_t size, uint64_t seed)
 {
 	return XXH3_64bits_withSeed(data, size, seed);
 }

@@ -9,8 +9,9 @@
 /* XXH3-64 of a payload, seed 0 (proto.h, section 4). */
 uint64_t checksum_payload(const void *data, size_t size);
 
-/* XXH3-64 of a header's checked bytes with the direction's seed (proto.h, section 4). */
-uint64_t checksum_header(const void *data, size_t size, uint64_t seed);
+/* XXH3-64 with a seed that tells what the bytes are: a header of one direction (proto.h, section 4), a
+ * piece of a mirror's metadata. */
+uint64_t checksum_seeded(const void *data, size_t size, uint64_t seed);
 
 /* XXH3-128 of a range that is read in pieces (proto.h, HASH). One object a digest. */
 struct checksum_range;

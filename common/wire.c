@@ -135,7 +135,7 @@ static uint64_t header_check(const uint8_t *header, enum wire_direction directio
 {
 	if (checksum == DST_CHECKSUM_NONE)
 		return 0;
-	return checksum_header(header, DST_CHECKED_SIZE,
+	return checksum_seeded(header, DST_CHECKED_SIZE,
 			       direction == WIRE_REQUEST ? DST_CHECK_REQUEST : DST_CHECK_REPLY);
 }
 

@@ -82,7 +82,7 @@ static void fuzz_header(uint8_t pick, const uint8_t *data, size_t size)
 		bool plain = checksum == DST_CHECKSUM_NONE;
 
 		wire_u64_encode(in + DST_CHECKED_SIZE,
-				plain ? 0 : checksum_header(in, DST_CHECKED_SIZE, seed));
+				plain ? 0 : checksum_seeded(in, DST_CHECKED_SIZE, seed));
 	}
 	error = wire_decode(&header, in, direction, checksum, DST_MAX_PAYLOAD);
 	must(wire_error_text(error)[0]);

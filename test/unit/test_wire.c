@@ -49,7 +49,7 @@ static void seal(uint8_t out[DST_HEADER_SIZE], const struct raw *raw, enum wire_
 	put(out + 40, 8,
 	    checksum == DST_CHECKSUM_NONE
 		    ? 0
-		    : checksum_header(out, 40,
+		    : checksum_seeded(out, 40,
 				      direction == REQ ? DST_CHECK_REQUEST : DST_CHECK_REPLY));
 }
 

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* mirror_start.c - see mirror_start.h */
+#include "dstfs/mirror_start.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What the judgement is made of. */
+struct judge {
+	struct mirror_start *start;
+	const struct mirror_found *found;
+	unsigned count;
+	const struct mirror_witness *witness;
+	const struct mirror_start_policy *policy;
+	const struct mirror_super *newest;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct judge *judge, const char *format, ...)
+{
+	size_t used = strlen(judge->start->text);
+	va_list args;
+
+	if (used && used < sizeof(judge->start->text) - 1)
+		judge->start->text[used++] = '\n';
+	va_start(args, format);
+	vsnprintf(judge->start->text + used, sizeof(judge->start->text) - used, format, args);
+	va_end(args);
+}
+
+static bool same(const uint8_t *a, const uint8_t *b)
+{
+	return !memcmp(a, b, DST_ID_SIZE);
+}
+
+/* Has it a superblock of the set that is being judged? */
+static bool of_set(const struct judge *judge, unsigned i)
+{
+	const struct mirror_found *found = &judge->found[i];
+
+	return found->present && !found->blank &&
+	       (!judge->newest || same(found->super.set, judge->newest->set));
+}
+
+/* Its name if a node of the configuration is known to be the member in that slot. */
+static const char *slot_name(const struct judge *judge, unsigned slot, char text[32])
+{
+	for (unsigned i = 0; i < judge->count; i++)
+		if (of_set(judge, i) && judge->found[i].super.self == slot)
+			return judge->found[i].name;
+	snprintf(text, 32, "member %u", slot + 1);
+	return text;
+}
+
+/* All that are there must be of one mirror, and of the witness's. */
+static bool choose_set(struct judge *judge)
+{
+	const struct mirror_found *first = NULL;
+
+	for (unsigned i = 0; i < judge->count; i++) {
+		const struct mirror_found *found = &judge->found[i];
+
+		if (!found->present || found->blank)
+			continue;
+		if (first && !same(found->super.set, first->super.set)) {
+			say(judge,
+			    "%s and %s belong to different mirrors: one of them is not what the "
+			    "configuration means, or must be replaced (dstctl mirror replace)",
+			    first->name, found->name);
+			return false;
+		}
+		for (unsigned j = 0; j < i; j++) {
+			const struct mirror_found *other = &judge->found[j];
+
+			if (!other->present || other->blank ||
+			    found->super.self != other->super.self)
+				continue;
+			say(judge, "%s and %s claim to be the same member: one is a copy",
+			    other->name, found->name);
+			return false;
+		}
+		first = found;
+	}
+	if (!first) {
+		say(judge,
+		    "no node that is there holds a mirror: create it (dstctl mirror create), "
+		    "or wait for the others");
+		return false;
+	}
+	if (judge->witness->known && !judge->policy->force &&
+	    !same(judge->witness->set, first->super.set)) {
+		say(judge, "%s belongs to another mirror than the one that was used here before",
+		    first->name);
+		return false;
+	}
+	return true;
+}
+
+/* The generation that contains all others; false: two moved on without each other. */
+static bool choose_newest(struct judge *judge)
+{
+	unsigned newest = judge->count;
+
+	for (unsigned i = 0; i < judge->count; i++)
+		if (of_set(judge, i) &&
+		    (newest == judge->count ||
+		     !mirror_generation_contains(&judge->found[newest].super,
+						 judge->found[i].super.generation.uuid)))
+			newest = i;
+	judge->start->newest = newest;
+	judge->newest = &judge->found[newest].super;
+	for (unsigned i = 0; i < judge->count; i++) {
+		const struct mirror_super *super = &judge->found[i].super;
+
+		if (!of_set(judge, i) ||
+		    mirror_generation_contains(judge->newest, super->generation.uuid))
+			continue;
+		say(judge,
+		    "split brain: %s (generation %llu) and %s (generation %llu) were both written "
+		    "to without each other. Nothing is merged; choose which one to keep: dstctl "
+		    "mirror resolve VOLUME --keep %s, or --keep %s: what only the other one has is "
+		    "lost then",
+		    judge->found[newest].name,
+		    (unsigned long long)judge->newest->generation.counter, judge->found[i].name,
+		    (unsigned long long)super->generation.counter, judge->found[newest].name,
+		    judge->found[i].name);
+		return false;
+	}
+	return true;
+}
+
+static enum mirror_role role_of(const struct judge *judge, unsigned i)
+{
+	const struct mirror_found *found = &judge->found[i];
+	const struct mirror_member *member;
+
+	if (!found->present)
+		return MIRROR_ROLE_MISSING;
+	if (found->blank)
+		return MIRROR_ROLE_FOREIGN;
+	member = &judge->newest->members[found->super.self];
+	if (!same(member->id, found->super.members[found->super.self].id))
+		return MIRROR_ROLE_FOREIGN; /* its place is another's now */
+	switch (member->state) {
+	case MIRROR_IN_SYNC:
+		return MIRROR_ROLE_IN_SYNC;
+	case MIRROR_ABSENT:
+		if (member->detached)
+			return MIRROR_ROLE_DETACHED;
+		return member->full ? MIRROR_ROLE_COMPARE : MIRROR_ROLE_PARTIAL;
+	case MIRROR_INCONSISTENT:
+		return member->full ? MIRROR_ROLE_COMPARE : MIRROR_ROLE_PARTIAL;
+	default:
+		return MIRROR_ROLE_FOREIGN;
+	}
+}
+
+/* In sync in the newest generation, and there. */
+static unsigned count_in_sync(const struct judge *judge)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < judge->count; i++)
+		count += judge->start->roles[i] == MIRROR_ROLE_IN_SYNC;
+	return count;
+}
+
+static bool slot_is_there(const struct judge *judge, unsigned slot)
+{
+	for (unsigned i = 0; i < judge->count; i++)
+		if (judge->start->roles[i] != MIRROR_ROLE_MISSING &&
+		    judge->start->roles[i] != MIRROR_ROLE_FOREIGN && of_set(judge, i) &&
+		    judge->found[i].super.self == slot)
+			return true;
+	return false;
+}
+
+/* Does the witness know of a generation that nobody here does? Then all of these are stale. */
+static bool witness_is_ahead(const struct judge *judge)
+{
+	const struct mirror_witness *witness = judge->witness;
+
+	return witness->known && same(witness->set, judge->newest->set) &&
+	       !mirror_generation_contains(judge->newest, witness->generation.uuid);
+}
+
+static void say_stale(struct judge *judge)
+{
+	const struct mirror_witness *witness = judge->witness;
+	char text[32];
+
+	say(judge,
+	    "what is there is stale: generation %llu, while this client has written to "
+	    "generation %llu. These have it:",
+	    (unsigned long long)judge->newest->generation.counter,
+	    (unsigned long long)witness->generation.counter);
+	for (unsigned slot = 0; slot < MIRROR_MAX_NODES; slot++)
+		if (witness->in_sync[slot])
+			say(judge, "  %s", slot_name(judge, slot, text));
+}
+
+/* Names those in sync that are missing; how many. */
+static unsigned say_missing(struct judge *judge)
+{
+	unsigned missing = 0;
+	char text[32];
+
+	for (unsigned slot = 0; slot < MIRROR_MAX_NODES; slot++) {
+		if (judge->newest->members[slot].state != MIRROR_IN_SYNC ||
+		    slot_is_there(judge, slot))
+			continue;
+		missing++;
+		say(judge,
+		    "%s is missing, and was in sync in generation %llu: it may hold newer data, "
+		    "written without the others",
+		    slot_name(judge, slot, text),
+		    (unsigned long long)judge->newest->generation.counter);
+	}
+	return missing;
+}
+
+static bool has_quorum(struct judge *judge, unsigned in_sync)
+{
+	const struct mirror_witness *witness = judge->witness;
+	unsigned members = 0, votes = in_sync;
+
+	if (!judge->policy->majority)
+		return true;
+	for (unsigned slot = 0; slot < MIRROR_MAX_NODES; slot++)
+		members += judge->newest->members[slot].state != MIRROR_FREE;
+	if (witness->known && same(witness->set, judge->newest->set))
+		votes++;
+	if (2 * votes > members + 1)
+		return true;
+	say(judge, "no majority: %u of %u votes (the nodes and this client's witness)", votes,
+	    members + 1);
+	return false;
+}
+
+/* Whatever is not as it must be. OK, or the first reason against a start. */
+static enum mirror_verdict judge_missing(struct judge *judge)
+{
+	unsigned in_sync = count_in_sync(judge);
+	enum mirror_verdict verdict = MIRROR_START_OK;
+
+	if (witness_is_ahead(judge)) {
+		say_stale(judge);
+		verdict = MIRROR_START_ALTERNATE;
+	} else if (say_missing(judge) || !has_quorum(judge, in_sync)) {
+		verdict = MIRROR_START_WAIT;
+	} else if (in_sync < judge->policy->min_nodes) {
+		say(judge, "%u nodes are in sync; min_nodes is %u", in_sync,
+		    judge->policy->min_nodes);
+		verdict = MIRROR_START_WAIT;
+	}
+	return verdict;
+}
+
+/* With `force` a stale node serves if no other is there, but never one that was partly copied. */
+static bool force_one(struct judge *judge)
+{
+	for (unsigned i = 0; i < judge->count; i++) {
+		const struct mirror_super *super = &judge->found[i].super;
+
+		if (!of_set(judge, i) || judge->start->roles[i] == MIRROR_ROLE_FOREIGN ||
+		    judge->newest->members[super->self].state == MIRROR_INCONSISTENT ||
+		    super->members[super->self].state == MIRROR_INCONSISTENT)
+			continue;
+		judge->start->roles[i] = MIRROR_ROLE_IN_SYNC;
+		return true;
+	}
+	return false;
+}
+
+static void note_clean(struct judge *judge)
+{
+	for (unsigned i = 0; i < judge->count; i++)
+		if (judge->start->roles[i] == MIRROR_ROLE_IN_SYNC && !judge->found[i].super.clean)
+			judge->start->make_equal = true;
+}
+
+enum mirror_verdict mirror_start_judge(struct mirror_start *start, const struct mirror_found *found,
+				       unsigned count, const struct mirror_witness *witness,
+				       const struct mirror_start_policy *policy)
+{
+	struct judge judge = {
+		.start = start,
+		.found = found,
+		.count = count,
+		.witness = witness,
+		.policy = policy,
+	};
+	enum mirror_verdict verdict;
+
+	*start = (struct mirror_start){.newest = count};
+	if (!choose_set(&judge))
+		return MIRROR_START_BROKEN;
+	if (!choose_newest(&judge))
+		return MIRROR_START_SPLIT;
+	for (unsigned i = 0; i < count; i++)
+		start->roles[i] = role_of(&judge, i);
+	verdict = judge_missing(&judge);
+	if (verdict && policy->force) {
+		start->forced = true;
+		say(&judge, "started by force: what only others have acknowledged is lost");
+		verdict = MIRROR_START_OK;
+	}
+	if (!verdict && !count_in_sync(&judge) && !(policy->force && force_one(&judge))) {
+		say(&judge, "no node that is there has all of the data");
+		verdict = MIRROR_START_BROKEN;
+	}
+	note_clean(&judge);
+	return verdict;
+}
