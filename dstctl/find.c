@@ -44,7 +44,15 @@ static int ask(json_t *daemons, const char *path, bool stale_too)
 	return json_array_append_new(daemons, answer) ? ENOMEM : 0;
 }
 
-static int ask_folder(json_t *daemons, const char *folder)
+/* Sockets are called KIND-PID.sock. */
+static bool is_kind(const char *name, const char *kind)
+{
+	size_t length = kind ? strlen(kind) : 0;
+
+	return !kind || (!strncmp(name, kind, length) && name[length] == '-');
+}
+
+static int ask_folder(json_t *daemons, const char *folder, const char *kind)
 {
 	struct dirent **entries;
 	int count = scandir(folder, &entries, is_socket_name, versionsort);
@@ -54,7 +62,8 @@ static int ask_folder(json_t *daemons, const char *folder)
 		char path[CONTROL_MAX_PATH + 1];
 		int n = snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
 
-		if (!error && n < (int)sizeof(path)) /* no daemon makes longer ones */
+		if (!error && n < (int)sizeof(path) /* no daemon makes longer ones */
+		    && is_kind(entries[i]->d_name, kind))
 			error = ask(daemons, path, false);
 		free(entries[i]);
 	}
@@ -63,14 +72,14 @@ static int ask_folder(json_t *daemons, const char *folder)
 	return error;
 }
 
-static int ask_all(json_t *daemons)
+static int ask_all(json_t *daemons, const char *kind)
 {
 	char folders[CONTROL_MAX_FOLDERS][CONTROL_MAX_PATH + 1];
 	unsigned count = control_folders(folders);
 	int error = 0;
 
 	for (unsigned i = 0; i < count && !error; i++)
-		error = ask_folder(daemons, folders[i]);
+		error = ask_folder(daemons, folders[i], kind);
 	return error;
 }
 
@@ -142,14 +151,16 @@ static int keep_mount(json_t *daemons, const char *mount)
 	return 0;
 }
 
-json_t *find_daemons(const struct options *options)
+json_t *find_daemons(const struct options *options, const char *kind)
 {
 	json_t *daemons = json_array();
 	int error;
 
 	if (!daemons)
 		return NULL;
-	error = options->socket ? ask(daemons, options->socket, true) : ask_all(daemons);
+	if (options->mount)
+		kind = "dstfs";
+	error = options->socket ? ask(daemons, options->socket, true) : ask_all(daemons, kind);
 	if (!error && options->mount)
 		error = keep_mount(daemons, options->mount);
 	if (error) {
@@ -163,6 +174,7 @@ json_t *find_daemons(const struct options *options)
 		free(mount);
 	}
 	if (!json_array_size(daemons) && !options->mount)
-		fprintf(stderr, "dstctl: no dstfs or dstd of this user is running\n");
+		fprintf(stderr, "dstctl: no %s of this user is running\n",
+			kind ? kind : "dstfs or dstd");
 	return daemons;
 }

@@ -375,7 +375,7 @@ static bool is_ok(const json_t *daemon)
 
 enum exit_status status_run(const struct options *options, int argc, char **argv)
 {
-	json_t *daemons = find_daemons(options), *daemon;
+	json_t *daemons = find_daemons(options, NULL), *daemon;
 	enum exit_status status = EXIT_OK;
 	bool first = true;
 	size_t index;

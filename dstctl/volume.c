@@ -44,7 +44,7 @@ static bool has_volume(const json_t *daemon, const json_t *name)
  */
 static json_t *find_owner(const struct options *options, const char *volume)
 {
-	json_t *daemons = find_daemons(options), *name = control_string(volume);
+	json_t *daemons = find_daemons(options, "dstfs"), *name = control_string(volume);
 	json_t *daemon, *owner = NULL;
 	size_t index, owners = 0;
 
