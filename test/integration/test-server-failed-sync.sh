@@ -12,7 +12,8 @@ truncate -s 1M rw sync
 } >dstd.conf
 
 for workers in 1 3; do
-	LD_PRELOAD=$TOOLS/failing_sync_preload.so FAILING_SYNC=$T/failing \
+	ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 FAILING_SYNC=$T/failing \
+		LD_PRELOAD=$TOOLS/failing_sync_preload.so \
 		start_dstd -c "$T/dstd.conf" --workers $workers
 	"$TOOLS/rawclient" "$PORT" --failing "$T/failing"
 	expect_match 'export rw: what was written since the last flush may be lost' cat "$DSTD_LOG"
