@@ -201,6 +201,8 @@ static const struct field export_fields[] = {
 	{"ZEROES", TABLE_RIGHT | TABLE_QUIET, cell_counter, "zeroes"},
 	{"ERRORS", TABLE_RIGHT, cell_counter, "errors"},
 	{"BAD DIGESTS", TABLE_RIGHT | TABLE_QUIET, cell_counter, "bad_digests"},
+	{"KNOWN", TABLE_RIGHT | TABLE_QUIET, cell_counter, "executed"},
+	{"FALSE RETRIES", TABLE_RIGHT | TABLE_QUIET, cell_counter, "false_retries"},
 	{"PATH", 0, cell_text, "path"},
 	{NULL, 0, NULL, NULL},
 };
