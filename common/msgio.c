@@ -49,6 +49,7 @@ struct msgio {
 	uint32_t direct_have; /* bytes of it */
 	bool direct_recent; /* the last message was large */
 	bool paused;
+	bool watching; /* paused, but receives as far as there is room, to notice the end */
 	struct buf_waiter buf_waiter; /* waiting for a payload buffer */
 
 	/* out */
@@ -83,10 +84,16 @@ static bool listening(const struct msgio *m)
 	return !m->dead && !m->failed && !m->paused && !m->buf_waiter.pool;
 }
 
+static bool receiving(const struct msgio *m)
+{
+	return listening(m) || (m->watching && !m->dead && !m->failed && !m->direct.buf &&
+				m->stage_end - m->stage_start < m->stage_size);
+}
+
 static void update_want_read(struct msgio *m)
 {
 	if (m->stream)
-		stream_want_read(m->stream, listening(m));
+		stream_want_read(m->stream, receiving(m));
 }
 
 /* Ends the connection. Reported from a hook, so that no caller is surprised in the middle. */
@@ -408,7 +415,7 @@ static void on_readable(void *arg)
 	ssize_t n;
 
 	m->depth++;
-	for (int i = 0; i < READS_PER_EVENT && bytes < BYTES_PER_EVENT && listening(m); i++) {
+	for (int i = 0; i < READS_PER_EVENT && bytes < BYTES_PER_EVENT && receiving(m); i++) {
 		n = receive(m, &asked);
 		if (n > 0) {
 			bytes += (size_t)n;
@@ -422,6 +429,8 @@ static void on_readable(void *arg)
 		if (n < (ssize_t)asked)
 			break; /* drained: no need for another call to be told so */
 	}
+	if (m->watching)
+		update_want_read(m); /* there may be no room left */
 	if (!--m->depth && m->dead)
 		release(m);
 }
@@ -459,6 +468,13 @@ struct buf *msgio_take(struct msgio *m, struct msgio_in *in)
 void msgio_pause(struct msgio *m)
 {
 	m->paused = true;
+	m->watching = false;
+	update_want_read(m);
+}
+
+void msgio_watch(struct msgio *m)
+{
+	m->paused = m->watching = true;
 	update_want_read(m);
 }
 
@@ -466,7 +482,7 @@ void msgio_resume(struct msgio *m)
 {
 	if (!m->paused)
 		return;
-	m->paused = false;
+	m->paused = m->watching = false;
 	loop_defer(m->loop, &m->parse_hook);
 }
 

@@ -78,8 +78,11 @@ void msgio_send(struct msgio *m, struct msgio_out *out);
  * in->buf is NULL the payload is copied into a fresh one. NULL: the pool is empty. */
 struct buf *msgio_take(struct msgio *m, struct msgio_in *in);
 
-/* Stop reading; go on reading (also what is received already). Both may be called at any time. */
+/* Stop reading; go on reading (also what is received already). Both may be called at any time. After
+ * msgio_watch() nothing is handed out either, but the end of the connection is noticed, unless the
+ * peer sends more than fits the receive buffer. */
 void msgio_pause(struct msgio *m);
+void msgio_watch(struct msgio *m);
 void msgio_resume(struct msgio *m);
 
 /* All queued messages out now, as far as the stream takes them, without waiting for the hook. */

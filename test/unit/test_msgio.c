@@ -292,6 +292,56 @@ static void paused_means_not_one_more(void **state)
 	end();
 }
 
+static void watch_here(struct msgio_in *in)
+{
+	msgio_watch(e.m);
+}
+
+/* Nothing more is handed out, however much comes, but the end is told. */
+static void watched_it_still_tells_of_the_end(void **state)
+{
+	size_t size = 0;
+
+	for (unsigned more = 0; more < 3; more++) {
+		begin(false);
+		e.on_message = watch_here;
+		size = put(stream_bytes, 1, 100);
+		for (unsigned i = 0; i < more; i++)
+			size += put(stream_bytes + size, 2 + i, 5000);
+		give(stream_bytes, size);
+		e.wanted = 1;
+		run_until(messages_came);
+		run_turns(3);
+		assert_int_equal(e.messages, 1);
+		assert_int_equal(e.closed, 0);
+		shutdown(e.peer, SHUT_WR);
+		run_until(is_closed);
+		assert_int_equal(e.messages, 1);
+		end();
+	}
+}
+
+/* What came meanwhile is handed out after it; what doesn't fit waits at the peer. */
+static void watched_it_loses_nothing(void **state)
+{
+	size_t size;
+
+	begin(false);
+	e.on_message = watch_here;
+	size = put(stream_bytes, 1, 100);
+	for (unsigned i = 0; i < 10; i++)
+		size += put(stream_bytes + size, 2 + i, 5000);
+	give(stream_bytes, size);
+	for (unsigned i = 0; i < 11; i++) {
+		e.wanted = i + 1;
+		run_until(messages_came);
+		run_turns(3);
+		assert_int_equal(e.messages, i + 1);
+		msgio_resume(e.m);
+	}
+	end();
+}
+
 static void close_here(struct msgio_in *in)
 {
 	msgio_close(&e.m);
@@ -543,6 +593,8 @@ int main(void)
 		TEST(before_hello_no_more_than_its_limit),
 		TEST(the_end_is_told_apart),
 		TEST(paused_means_not_one_more),
+		TEST(watched_it_still_tells_of_the_end),
+		TEST(watched_it_loses_nothing),
 		TEST(closed_by_the_message),
 		TEST(without_buffers_it_waits_for_one),
 		TEST(one_that_goes_while_it_waits_delays_no_other),
