@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define DISTANCE_WORD_MAX 40 /* bytes; a longer word has no near one */
 #define DISTANCE_MAX 2 /* edits */
@@ -109,4 +110,14 @@ int text_refuse(const struct reason *reason, const char *format, ...)
 	va_end(args);
 	text_make_clean(reason->text);
 	return EINVAL;
+}
+
+const char *text_time(int64_t seconds, char text[TEXT_TIME])
+{
+	time_t then = (time_t)seconds;
+	struct tm tm;
+
+	if (!gmtime_r(&then, &tm) || !strftime(text, TEXT_TIME, "%Y-%m-%d %H:%M:%S UTC", &tm))
+		snprintf(text, TEXT_TIME, "an unknown time");
+	return text;
 }

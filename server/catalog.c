@@ -5,6 +5,7 @@
 #include "common/backend_file.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/random.h"
 #include "server/server.h"
 #include "server/session.h"
 #include "server/state.h"
@@ -23,7 +24,7 @@ struct opening {
 	struct server *server;
 	char *name, *path;
 	struct backend_file_options options;
-	bool loud;
+	bool shared, loud;
 };
 
 /* ---- chores ---- */
@@ -38,6 +39,17 @@ static void add_chore(struct server *server, struct offload_job **list, struct o
 	server->catalog.chores_busy++;
 }
 
+/* Posts what waits for the end, when it has come. Under the lock. */
+static void check_closed(struct server *server)
+{
+	struct catalog *catalog = &server->catalog;
+
+	if (!catalog->closed || catalog->opened || catalog->chores_busy)
+		return;
+	loop_post(server->workers[0]->loop, catalog->closed);
+	catalog->closed = NULL;
+}
+
 /* Not under the lock: where there is no thread to be had, they run right here. */
 static void begin_chores(struct server *server, struct offload_job *list)
 {
@@ -47,11 +59,22 @@ static void begin_chores(struct server *server, struct offload_job *list)
 	}
 }
 
-/* Under the lock, at the very end of a chore. */
-static void end_chore(struct server *server)
+void catalog_begin_chore(struct server *server, struct offload_job *job,
+			 void (*run)(struct offload_job *job))
+{
+	struct offload_job *chores = NULL;
+
+	pthread_mutex_lock(&server->lock);
+	add_chore(server, &chores, job, run);
+	pthread_mutex_unlock(&server->lock);
+	begin_chores(server, chores);
+}
+
+void catalog_end_chore(struct server *server)
 {
 	server->catalog.chores_busy--;
 	pthread_cond_signal(&server->catalog.chores_done);
+	check_closed(server);
 }
 
 /* ---- closing ---- */
@@ -61,30 +84,78 @@ static struct export *export_of(struct offload_job *job)
 	return (struct export *)((char *)job - offsetof(struct export, chore));
 }
 
+/* Nothing uses the export any more, so it needs no lock. */
+static void store_clean(struct export *export)
+{
+	struct state_export value = export->fence.known;
+	int error;
+
+	value.clean = true;
+	export_instance(export, export_instances(export), value.instance);
+	error = state_export_store(export->server->state, export->name, export->path, &value);
+	if (error)
+		log_warn("export %s: can't store that it was closed in order, so its clients will "
+			 "write anew what they still have: %s",
+			 export->name, strerror(error));
+}
+
 static void run_close(struct offload_job *job)
 {
 	struct export *export = export_of(job);
 	struct server *server = export->server;
 
+	if (export->settled)
+		store_clean(export); /* while it is still locked against other servers */
 	export_free(&export);
 	pthread_mutex_lock(&server->lock);
-	end_chore(server);
+	server->catalog.opened--;
+	catalog_end_chore(server);
 	pthread_mutex_unlock(&server->lock);
+}
+
+static void flushed(struct backend_op *op, int error)
+{
+	struct export *export =
+		(struct export *)((char *)op - offsetof(struct export, fence.flush));
+
+	if (error)
+		log_error("export %s: the flush before it is closed failed, so its clients will "
+			  "write anew what they still have: %s",
+			  export->name, strerror(error));
+	export->settled = !error;
+	catalog_begin_chore(export->server, &export->chore, run_close);
+}
+
+/* Ends an export without references; not under the lock. */
+static void begin_close(struct export *export)
+{
+	struct backend_op *op = &export->fence.flush;
+
+	if (export->used && !export->backend->info.read_only) {
+		*op = (struct backend_op){.type = BACKEND_FLUSH,
+					  .loop = export->server->workers[0]->loop,
+					  .done = flushed};
+		backend_submit(export->backend, op);
+		return;
+	}
+	export->settled = true; /* nothing was answered that a flush could save */
+	catalog_begin_chore(export->server, &export->chore, run_close);
 }
 
 static void reap(void *arg)
 {
 	struct server *server = arg;
-	struct offload_job *chores = NULL;
+	struct export *dead, *next;
 
 	pthread_mutex_lock(&server->lock);
 	server->catalog.reap_posted = false;
-	for (struct export *e; (e = server->catalog.dead);) {
-		server->catalog.dead = e->next;
-		add_chore(server, &chores, &e->chore, run_close);
-	}
+	dead = server->catalog.dead;
+	server->catalog.dead = NULL;
 	pthread_mutex_unlock(&server->lock);
-	begin_chores(server, chores);
+	for (; dead; dead = next) {
+		next = dead->next;
+		begin_close(dead);
+	}
 }
 
 void catalog_unref(struct server *server, struct export *export)
@@ -149,7 +220,30 @@ static struct backend_file_options backend_options(const struct export_config *c
 	};
 }
 
-/* Opens; NULL with the cause in reason. `config` is used for nothing but its name. */
+/*
+ * What is known of the export, which is ours now, and stores that it is not clean any more. If it was
+ * not before, or that can't be stored, it gets a new instance id: there is no telling what is lost, or
+ * will have been at the next start.
+ */
+static void load_state(struct server *server, const char *name, const char *path,
+		       struct state_export *known)
+{
+	int error;
+
+	state_export_load(server->state, name, path, known);
+	if (!known->clean)
+		random_bytes(known->instance, DST_ID_SIZE);
+	known->clean = false;
+	error = state_export_store(server->state, name, path, known);
+	if (!error)
+		return;
+	random_bytes(known->instance, DST_ID_SIZE);
+	log_warn("export %s: its state can't be stored, so only who holds it already may write to "
+		 "it, unless it is shared: %s",
+		 name, strerror(error));
+}
+
+/* Opens; NULL with the cause in reason. `config` says its name, and if it is shared. */
 static struct export *open_storage(struct server *server, const struct export_config *config,
 				   const struct backend_file_options *options, char *reason,
 				   size_t size)
@@ -160,11 +254,16 @@ static struct export *open_storage(struct server *server, const struct export_co
 
 	if (!backend)
 		return NULL;
-	state_export_load(server->state, config->name, options->path, &known);
-	export = export_new(server, config->name, options->path, backend, known.uuid,
-			    server->instance);
-	if (!export)
+	load_state(server, config->name, options->path, &known);
+	export = export_new(server, config->name, options->path, backend, &known);
+	if (!export) {
 		snprintf(reason, size, "out of memory");
+		return NULL;
+	}
+	export->shared = config->shared;
+	pthread_mutex_lock(&server->lock);
+	server->catalog.opened++;
+	pthread_mutex_unlock(&server->lock);
 	return export;
 }
 
@@ -202,7 +301,7 @@ static const struct export_config *still_wanted(struct server *server,
 	if (server->catalog.closing || !config || strcmp(config->path, opening->path) != 0 ||
 	    config->size_limit != opening->options.size_limit ||
 	    config->read_only != opening->options.read_only ||
-	    config->threads != opening->options.threads)
+	    config->threads != opening->options.threads || config->shared != opening->shared)
 		return NULL;
 	return config;
 }
@@ -211,7 +310,7 @@ static void run_open(struct offload_job *job)
 {
 	struct opening *opening = (struct opening *)job, **link; /* its first member */
 	struct server *server = opening->server;
-	const struct export_config named = {.name = opening->name};
+	const struct export_config named = {.name = opening->name, .shared = opening->shared};
 	char cause[256];
 	struct export *export =
 		open_storage(server, &named, &opening->options, cause, sizeof(cause));
@@ -232,7 +331,7 @@ static void run_open(struct offload_job *job)
 			catalog_unref(server, export);
 	}
 	opening_free(opening);
-	end_chore(server);
+	catalog_end_chore(server);
 	pthread_mutex_unlock(&server->lock);
 }
 
@@ -254,6 +353,7 @@ static void begin_opening(struct server *server, const struct export_config *con
 	}
 	opening->options = backend_options(config);
 	opening->options.path = opening->path;
+	opening->shared = config->shared;
 	opening->next = server->catalog.openings;
 	server->catalog.openings = opening;
 	add_chore(server, chores, &opening->job, run_open);
@@ -274,7 +374,7 @@ static void run_refresh(struct offload_job *job)
 	pthread_mutex_lock(&server->lock);
 	export->refreshing = false;
 	catalog_unref(server, export);
-	end_chore(server);
+	catalog_end_chore(server);
 	pthread_mutex_unlock(&server->lock);
 }
 
@@ -312,7 +412,7 @@ void catalog_refresh(struct server *server, bool loud)
 static bool same_storage(const struct export_config *a, const struct export_config *b)
 {
 	return !strcmp(a->path, b->path) && a->size_limit == b->size_limit &&
-	       a->read_only == b->read_only && a->threads == b->threads;
+	       a->read_only == b->read_only && a->threads == b->threads && a->shared == b->shared;
 }
 
 void catalog_adopt(struct server *server, struct export_config *list)
@@ -365,23 +465,52 @@ int catalog_open(struct server *server, char *reason, size_t reason_size)
 	return error;
 }
 
+/* Takes all off. Under the lock. */
+static void take_off(struct server *server)
+{
+	struct export *export;
+
+	server->catalog.closing = true;
+	while ((export = server->catalog.exports)) {
+		server->catalog.exports = export->next;
+		session_end_all(server, export);
+		catalog_unref(server, export);
+	}
+}
+
+void catalog_begin_close(struct server *server, struct loop_work *closed)
+{
+	pthread_mutex_lock(&server->lock);
+	take_off(server);
+	server->catalog.closed = closed;
+	check_closed(server);
+	pthread_mutex_unlock(&server->lock);
+}
+
+void catalog_log_unclosed(struct server *server)
+{
+	unsigned opened;
+
+	pthread_mutex_lock(&server->lock);
+	opened = server->catalog.opened;
+	pthread_mutex_unlock(&server->lock);
+	if (opened)
+		log_error("stopping: the storage of %u export%s is not closed yet", opened,
+			  opened == 1 ? "" : "s");
+}
+
 bool catalog_close(struct server *server, uint64_t timeout)
 {
 	uint64_t until = clock_now() + timeout;
 	struct timespec ts = {.tv_sec = (time_t)(until / CLOCK_SEC),
 			      .tv_nsec = (long)(until % CLOCK_SEC)};
 	struct catalog *catalog = &server->catalog;
-	struct export *export;
 	int error = 0;
 
 	if (!catalog->chores)
 		return true;
 	pthread_mutex_lock(&server->lock);
-	catalog->closing = true;
-	while ((export = catalog->exports)) {
-		catalog->exports = export->next;
-		catalog_unref(server, export);
-	}
+	take_off(server);
 	while ((catalog->dead || catalog->chores_busy) && !error) {
 		pthread_mutex_unlock(&server->lock);
 		reap(server); /* the loop does it no longer */

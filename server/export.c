@@ -28,8 +28,7 @@ const char *const export_counter_names[EXPORT_COUNTERS] = {
 };
 
 struct export *export_new(struct server *server, const char *name, const char *path,
-			  struct backend *backend, const uint8_t uuid[DST_ID_SIZE],
-			  const uint8_t instance[DST_ID_SIZE])
+			  struct backend *backend, const struct state_export *known)
 {
 	struct export *export = NULL;
 
@@ -41,8 +40,9 @@ struct export *export_new(struct server *server, const char *name, const char *p
 			export->backend = backend;
 			export->server = server;
 			export->refs = 1;
-			memcpy(export->uuid, uuid, DST_ID_SIZE);
-			memcpy(export->instance, instance, DST_ID_SIZE);
+			memcpy(export->uuid, known->uuid, DST_ID_SIZE);
+			memcpy(export->instance, known->instance, DST_ID_SIZE);
+			fence_init(export, known);
 			return export;
 		}
 		free(export->name);

@@ -14,6 +14,7 @@
 #include "common/offload.h"
 #include "common/proto.h"
 #include "server/acl.h"
+#include "server/fence.h"
 #include "server/options.h"
 
 #include <stdatomic.h>
@@ -62,6 +63,7 @@ struct export {
 	struct backend *backend; /* its size is atomic */
 	uint8_t uuid[DST_ID_SIZE];
 	uint8_t instance[DST_ID_SIZE]; /* its id at start, see export_instance() */
+	bool shared; /* several may write: `fence` is not used */
 	struct server *server;
 
 	_Atomic bool sync; /* what is answered is durable: all that changes content has FUA */
@@ -75,13 +77,15 @@ struct export {
 	const struct export_config *config; /* in the server's options; NULL once removed */
 	struct offload_job chore; /* see catalog.h */
 	bool refreshing;
+	struct fence fence; /* who may write */
+	bool used; /* someone has been let in */
+	bool settled; /* closing: all that was ever answered is durable */
 };
 
-/* Takes over the backend, also on failure. The caller owns the one reference, and gives the config
- * when it enters the export into the catalog. NULL: out of memory. */
+/* Takes over the backend, also on failure. The caller owns the one reference, `known` is
+ * what was stored of it. NULL: out of memory. */
 struct export *export_new(struct server *server, const char *name, const char *path,
-			  struct backend *backend, const uint8_t uuid[DST_ID_SIZE],
-			  const uint8_t instance[DST_ID_SIZE]);
+			  struct backend *backend, const struct state_export *known);
 
 /* Bytes on offer now. Any thread. */
 static inline uint64_t export_size(const struct export *export)

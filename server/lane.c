@@ -18,9 +18,8 @@
 #include <string.h>
 
 static const char *const state_names[] = {
-	[LANE_HELLO] = "HELLO",     [LANE_DRAINING_OLD] = "DRAINING_OLD",
-	[LANE_READY] = "READY",     [LANE_FINISHING] = "FINISHING",
-	[LANE_CLOSING] = "CLOSING", [LANE_GONE] = "GONE",
+	[LANE_HELLO] = "HELLO",         [LANE_WAITING] = "WAITING", [LANE_READY] = "READY",
+	[LANE_FINISHING] = "FINISHING", [LANE_CLOSING] = "CLOSING", [LANE_GONE] = "GONE",
 };
 
 static void set_state(struct lane *lane, enum lane_state state)
@@ -159,6 +158,7 @@ void lane_violation(struct lane *lane, const char *format, ...)
 void lane_close_requested(struct lane *lane, struct request *request)
 {
 	lane->close_request = request;
+	lane->closed = true;
 	lane_finish(lane, "closed by the client");
 }
 
@@ -277,18 +277,29 @@ bool lane_told(struct lane *lane)
 }
 
 /* Answers HELLO with an error; the connection ends when the answer is out. */
-static void refuse(struct lane *lane, uint64_t id, uint16_t status, const char *reason)
+static void refuse_with(struct lane *lane, uint64_t id, const struct session_refusal *refusal)
 {
 	struct wire_attrs attrs = {.has = 1u << DST_ATTR_REASON};
 
 	atomic_fetch_add(&lane->worker->server->refused, 1);
 	log_limited(&lane->worker->refused_limit, LOG_LEVEL_WARN, "refused %s: %s", lane->peer.text,
-		    reason);
-	snprintf(attrs.reason, sizeof(attrs.reason), "%s", reason);
+		    refusal->reason);
+	snprintf(attrs.reason, sizeof(attrs.reason), "%s", refusal->reason);
+	if (refusal->has_epoch)
+		attrs.has |= 1u << DST_ATTR_EPOCH;
+	attrs.epoch = refusal->epoch;
 	set_state(lane, LANE_FINISHING);
 	msgio_pause(lane->msgio);
-	send_attrs(lane, DST_HELLO, id, status, &attrs);
+	send_attrs(lane, DST_HELLO, id, refusal->status, &attrs);
 	msgio_flush(lane->msgio);
+}
+
+static void refuse(struct lane *lane, uint64_t id, uint16_t status, const char *reason)
+{
+	struct session_refusal refusal = {.status = status};
+
+	snprintf(refusal.reason, sizeof(refusal.reason), "%s", reason);
+	refuse_with(lane, id, &refusal);
 }
 
 /* Answers PENDING. False: HELLO was refused. */
@@ -349,11 +360,14 @@ static void welcome(struct lane *lane)
 		.max_payload = DST_MAX_PAYLOAD,
 		.max_range = DST_MAX_RANGE,
 		.depth = LANE_DEPTH,
-		.features = export->backend->info.features,
+		.features = export->backend->info.features | (export->shared ? DST_IS_SHARED : 0),
+		.epoch = lane->epoch,
 	};
 
 	if (lane->pending && !answer_pending(lane, instances, &attrs))
 		return;
+	if (lane->has_epoch)
+		attrs.has |= 1u << DST_ATTR_EPOCH;
 	memcpy(attrs.server_id, server->id, DST_ID_SIZE);
 	memcpy(attrs.export_uuid, export->uuid, DST_ID_SIZE);
 	export_instance(export, instances, attrs.instance);
@@ -384,6 +398,8 @@ static const char *check_hello(struct lane *lane, const struct wire_attrs *attrs
 			return needed[i].missing;
 	if (!(attrs->permissions & DST_PERM_READ))
 		return "HELLO does not ask for permission to read";
+	if (wire_has(attrs, DST_ATTR_EPOCH) && wire_has(attrs, DST_ATTR_TAKEOVER))
+		return "HELLO both holds an epoch and takes one over";
 	if (attrs->checksum & 1u << DST_CHECKSUM_XXH3)
 		lane->checksum = DST_CHECKSUM_XXH3;
 	else if (attrs->checksum & 1u << DST_CHECKSUM_NONE)
@@ -404,13 +420,22 @@ static bool keep_pending(struct lane *lane, const struct wire_attrs *attrs)
 	return lane->pending;
 }
 
+/* Answers HELLO, unless it is too early for that. */
+static void settle(struct lane *lane, enum session_outcome outcome,
+		   const struct session_refusal *refusal)
+{
+	if (outcome == SESSION_GRANTED)
+		welcome(lane);
+	else if (outcome == SESSION_REFUSED)
+		refuse_with(lane, lane->hello_id, refusal);
+}
+
 static void take_hello(struct lane *lane, const struct msgio_in *in)
 {
-	char reason[DST_MAX_REASON + 1];
+	struct session_refusal refusal;
 	struct wire_attrs attrs;
+	enum session_outcome outcome;
 	const char *cause;
-	uint16_t status;
-	bool wait;
 
 	if (!in->type_ok || in->header.type != DST_HELLO) {
 		lane_violation(lane, "%s before HELLO", wire_type_name(in->header.type));
@@ -420,8 +445,8 @@ static void take_hello(struct lane *lane, const struct msgio_in *in)
 		lane_violation(lane, "HELLO with a wrong digest");
 		return;
 	}
-	if (wire_attrs_decode(&attrs, in->payload, in->header.payload, reason)) {
-		refuse(lane, in->header.id, DST_EPROTO, reason);
+	if (wire_attrs_decode(&attrs, in->payload, in->header.payload, refusal.reason)) {
+		refuse(lane, in->header.id, DST_EPROTO, refusal.reason);
 		return;
 	}
 	cause = check_hello(lane, &attrs);
@@ -429,19 +454,15 @@ static void take_hello(struct lane *lane, const struct msgio_in *in)
 		refuse(lane, in->header.id, DST_EPROTO, cause);
 		return;
 	}
-	status = session_attach(lane->worker->server, lane, &attrs, &wait, reason);
-	if (status) {
-		refuse(lane, in->header.id, status, reason);
+	lane->hello_id = in->header.id;
+	outcome = session_attach(lane->worker->server, lane, &attrs, &refusal);
+	if (outcome != SESSION_REFUSED && !keep_pending(lane, &attrs)) {
+		refuse(lane, lane->hello_id, DST_ENOMEM, "the server is out of memory");
 		return;
 	}
-	lane->hello_id = in->header.id;
-	msgio_pause(lane->msgio);
-	if (!keep_pending(lane, &attrs))
-		refuse(lane, in->header.id, DST_ENOMEM, "the server is out of memory");
-	else if (wait)
-		set_state(lane, LANE_DRAINING_OLD);
-	else
-		welcome(lane);
+	msgio_watch(lane->msgio); /* who goes away while it waits must not be let in */
+	set_state(lane, LANE_WAITING);
+	settle(lane, outcome, &refusal);
 }
 
 /* ---- messages ---- */
@@ -560,12 +581,21 @@ static void run_pokes(void *arg)
 		log_left(lane, "replaced by another connection of its client");
 		disconnect(lane);
 	}
-	if (pokes & LANE_POKE_GRANTED && lane->state == LANE_DRAINING_OLD)
-		welcome(lane);
+	if (pokes & LANE_POKE_FENCED && lane->state < LANE_CLOSING) {
+		log_left(lane, "another client takes the export over");
+		disconnect(lane);
+	}
+	if (pokes & LANE_POKE_GRANTED && lane->state == LANE_WAITING) {
+		struct session_refusal refusal;
+
+		settle(lane, session_judge(lane->worker->server, lane, &refusal), &refusal);
+	}
 	if (pokes & LANE_POKE_REVOKED)
 		lane_finish(lane, "the access rules no longer admit it");
 	if (pokes & LANE_POKE_REMOVED)
 		lane_finish(lane, "the export is no longer offered");
+	if (pokes & LANE_POKE_ANEW)
+		lane_finish(lane, "it may write from now on, and has to attach anew for that");
 	if (pokes & LANE_POKE_NOTICE && lane->state == LANE_READY)
 		tell(lane);
 	if (pokes & LANE_POKE_FINISHED)

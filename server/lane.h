@@ -2,8 +2,8 @@
 /*
  * lane.h - one connection: from accept through HELLO and requests until its last I/O is over.
  *
- *   HELLO ──► DRAINING_OLD ──► READY ──► FINISHING ──► CLOSING ──► GONE
- *     └─────────────────────────►┘ (nothing to drain)
+ *   HELLO ──► WAITING ──► READY ──► FINISHING ──► CLOSING ──► GONE
+ *     └────────────────────►┘ (nothing to wait for)
  *
  * Each state may also go straight to CLOSING (the connection broke, or is ended at once), and a
  * refused HELLO goes to FINISHING, until its answer is out.
@@ -38,7 +38,7 @@ struct worker;
 
 enum lane_state {
 	LANE_HELLO, /* waits for HELLO */
-	LANE_DRAINING_OLD, /* accepted; the connection it replaces still has I/O running */
+	LANE_WAITING, /* for the I/O of the connection it replaces, or until it may write */
 	LANE_READY, /* takes requests */
 	LANE_FINISHING, /* reads no more; closes when all replies are out */
 	LANE_CLOSING, /* the connection is gone; backend I/O still runs, its results are dropped */
@@ -48,11 +48,13 @@ enum lane_state {
 /* What other threads, or later turns of the loop, want of a lane. Bits. */
 enum lane_poke {
 	LANE_POKE_REPLACED = 1, /* another connection takes its place: end at once */
-	LANE_POKE_GRANTED = 2, /* the place is the lane's now: answer HELLO */
+	LANE_POKE_GRANTED = 2, /* what it waited for is over: session_judge() */
 	LANE_POKE_REVOKED = 4, /* the rules allow it no longer: finish */
 	LANE_POKE_REMOVED = 8, /* the export is no longer offered: finish */
 	LANE_POKE_NOTICE = 16, /* size, permissions or instance changed: tell the client */
-	LANE_POKE_FINISHED = 32 /* all replies are out: close */
+	LANE_POKE_FINISHED = 32, /* all replies are out: close */
+	LANE_POKE_FENCED = 64, /* another session takes the export over: end at once */
+	LANE_POKE_ANEW = 128, /* it could write if it attached anew: finish */
 };
 
 /* Who is at the other end; the listener fills it in. */
@@ -77,6 +79,10 @@ struct lane {
 	enum dst_checksum checksum;
 	uint64_t hello_id;
 	uint32_t wanted; /* DST_PERM_* */
+	bool holds; /* it may write as one of the holder's; under the server's lock */
+	bool has_epoch;
+	struct wire_epoch epoch; /* of its hold */
+	bool closed; /* by CLOSE */
 	_Atomic uint32_t permissions; /* granted; changed by a reload, any thread */
 	struct wire_pending *pending; /* of HELLO, until it is answered; or NULL */
 	uint64_t told_size; /* what the client knows */

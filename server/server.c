@@ -5,7 +5,6 @@
 #include "common/clock.h"
 #include "common/daemon.h"
 #include "common/log.h"
-#include "common/random.h"
 #include "server/lane.h"
 #include "server/listener.h"
 #include "server/session.h"
@@ -45,6 +44,7 @@ static void on_refresh(void *arg)
 	struct server *server = arg;
 
 	catalog_refresh(server, false);
+	session_expire(server);
 	loop_timer_set(&server->refresh_timer, SERVER_REFRESH);
 }
 
@@ -72,12 +72,24 @@ static void give_up(void *arg)
 		for (const struct session *s = server->sessions[b]; s; s = s->next)
 			log_unfinished_session(s);
 	pthread_mutex_unlock(&server->lock);
-	log_error("stopped with requests unfinished");
+	if (server->lanes_gone)
+		catalog_log_unclosed(server);
+	log_error(server->lanes_gone ? "stopped without having flushed all"
+				     : "stopped with requests unfinished");
 	server->exit_status = 1;
 	loop_stop(server->workers[0]->loop);
 }
 
+/* All requests are answered, and no connection is left. */
 static void on_stopped(void *arg)
+{
+	struct server *server = arg;
+
+	server->lanes_gone = true;
+	catalog_begin_close(server, &server->closed_work);
+}
+
+static void on_closed(void *arg)
 {
 	struct server *server = arg;
 
@@ -147,13 +159,13 @@ int server_open(struct server *server, struct dstd_options *options, char *reaso
 	*server = (struct server){.options = options, .started = clock_now()};
 	pthread_mutex_init(&server->lock, NULL);
 	server->stopped_work = (struct loop_work){.callback = on_stopped, .arg = server};
+	server->closed_work = (struct loop_work){.callback = on_closed, .arg = server};
 	server->state = state_open();
 	if (!server->state) {
 		snprintf(reason, reason_size, "out of memory");
 		return ENOMEM;
 	}
 	state_server_id(server->state, server->id);
-	random_bytes(server->instance, sizeof(server->instance));
 	error = open_workers(server, reason, reason_size);
 	if (!error)
 		error = catalog_open(server, reason, reason_size);

@@ -33,7 +33,7 @@ struct worker;
 struct server {
 	struct dstd_options *options; /* `exports` is under the lock: a reload replaces it */
 	struct state *state;
-	uint8_t id[DST_ID_SIZE], instance[DST_ID_SIZE];
+	uint8_t id[DST_ID_SIZE];
 	uint64_t started; /* clock_now() */
 
 	struct worker *workers[SERVER_MAX_WORKERS];
@@ -47,6 +47,9 @@ struct server {
 	pthread_mutex_t lock;
 	struct catalog catalog; /* says itself what of it is */
 	struct session *sessions[SERVER_BUCKETS];
+	struct session *detached_oldest,
+		*detached_newest; /* those without connections, see there */
+	unsigned detached_count;
 
 	/* Counted by any thread. */
 	_Atomic unsigned clients; /* connections that exist */
@@ -58,8 +61,9 @@ struct server {
 	struct listener *listeners;
 	struct control *control;
 	struct loop_timer refresh_timer, stop_timer;
-	struct loop_work stopped_work;
+	struct loop_work stopped_work, closed_work;
 	bool stopping;
+	bool lanes_gone; /* stopping: all that is left is to flush and close the exports */
 	uint64_t stop_until; /* clock_now() then */
 	int exit_status;
 };
@@ -76,7 +80,7 @@ int server_run(struct server *server);
 
 /*
  * From the first worker's thread: accepts nobody any more, finishes what runs, sends the replies,
- * and then makes server_run() return. What is not finished when the options' stop_timeout is over,
+ * flushes and closes the exports, and then makes server_run() return. What is not finished when the options' stop_timeout is over,
  * or when this is called a second time, is logged, and server_run() returns 1: the process
  * should then exit without server_close(), which would wait.
  */

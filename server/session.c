@@ -8,6 +8,7 @@
 #include "server/record.h"
 #include "server/server.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,69 +49,168 @@ static struct session *make(struct server *server, struct export *export,
 	return session;
 }
 
-static void drop_if_empty(struct server *server, struct session *session)
+/* ---- without connections ---- */
+
+static void leave_detached(struct server *server, struct session *session)
+{
+	if (!session->detached)
+		return;
+	*(session->older ? &session->older->newer : &server->detached_oldest) = session->newer;
+	*(session->newer ? &session->newer->older : &server->detached_newest) = session->older;
+	session->older = session->newer = NULL;
+	session->detached = false;
+	server->detached_count--;
+}
+
+static void drop(struct server *server, struct session *session)
 {
 	struct session **link = bucket(server, session->id);
 
-	if (session->connections)
-		return;
 	while (*link != session)
 		link = &(*link)->next;
 	*link = session->next;
+	leave_detached(server, session);
+	fence_forget(session);
 	catalog_unref(server, session->export);
 	for (unsigned i = 0; i < DST_MAX_LANES; i++)
 		record_table_free(&session->slots[i].record);
 	free(session);
 }
 
+void session_drop_if_left(struct session *session)
+{
+	if (!session->connections)
+		drop(session->export->server, session);
+}
+
+static void detach(struct server *server, struct session *session)
+{
+	session->older = server->detached_newest;
+	*(session->older ? &session->older->newer : &server->detached_oldest) = session;
+	server->detached_newest = session;
+	session->detached = true;
+	if (++server->detached_count > SESSION_MAX_DETACHED)
+		drop(server, server->detached_oldest);
+}
+
+/* Its last connection is gone: keeps it if that can make a difference. */
+static void keep_or_drop(struct server *server, struct session *session, bool closed)
+{
+	session->gone_since = clock_now();
+	fence_left(session, closed);
+	if (session->ended)
+		drop(server, session);
+	else if (fence_standing(session) != FENCE_OUTSIDER)
+		return; /* one for each export at most, so there is no need to count them */
+	else if (closed || !session->writes)
+		drop(server, session);
+	else
+		detach(server, session);
+}
+
+/* Under the lock. */
+static void expire(struct server *server)
+{
+	uint64_t now = clock_now();
+
+	for (struct session *s = server->detached_oldest, *next; s; s = next) {
+		next = s->newer;
+		if (now - s->gone_since >= s->export->config->lease)
+			drop(server, s);
+	}
+}
+
+void session_expire(struct server *server)
+{
+	pthread_mutex_lock(&server->lock);
+	expire(server);
+	pthread_mutex_unlock(&server->lock);
+}
+
+/* ---- attaching ---- */
+
 /* The lane becomes the slot's owner, or waits until the one that it replaces is through. */
-static bool take_slot(struct session_slot *slot, struct lane *lane)
+static void take_slot(struct session_slot *slot, struct lane *lane)
 {
 	if (!slot->owner) {
 		slot->owner = lane;
-		return false;
+		return;
 	}
 	lane_poke(slot->owner, LANE_POKE_REPLACED);
 	if (slot->waiter) /* it detaches by itself, and finds that the place is not its own */
 		lane_poke(slot->waiter, LANE_POKE_REPLACED);
 	slot->waiter = lane;
-	return true;
 }
 
-static uint16_t refuse(uint16_t status, char reason[DST_MAX_REASON + 1], const char *text)
+__attribute__((format(printf, 3, 4))) static enum session_outcome
+refuse(struct session_refusal *refusal, uint16_t status, const char *format, ...)
 {
-	snprintf(reason, DST_MAX_REASON + 1, "%s", text);
-	return status;
+	va_list args;
+
+	refusal->status = status;
+	va_start(args, format);
+	vsnprintf(refusal->reason, sizeof(refusal->reason), format, args);
+	va_end(args);
+	return SESSION_REFUSED;
 }
 
-static uint16_t attach(struct server *server, struct lane *lane, const struct wire_attrs *hello,
-		       bool *wait, char reason[DST_MAX_REASON + 1])
+/* The same, to one that wanted to write, whom the epoch tells more. */
+static enum session_outcome add_epoch(struct session_refusal *refusal, const struct export *export)
 {
-	struct export *export = catalog_find(server, hello->export_name);
-	struct session *session;
-	uint32_t granted;
+	refusal->has_epoch = true;
+	refusal->epoch = export->fence.known.epoch;
+	return SESSION_REFUSED;
+}
 
-	if (!export) {
-		snprintf(reason, DST_MAX_REASON + 1, "no export is named \"%s\"",
-			 hello->export_name);
-		return DST_EUNKNOWN_EXPORT;
+/* Where a lane that has its place, or waits for it, stands now. */
+static enum session_outcome judge(struct lane *lane, struct session_refusal *refusal)
+{
+	const struct session *session = lane->session;
+
+	if (lane->slot->owner != lane)
+		return SESSION_WAITS;
+	if (!lane->holds)
+		return SESSION_GRANTED;
+	switch (fence_standing(session)) {
+	case FENCE_HOLDER:
+		lane->has_epoch = true;
+		lane->epoch = lane->export->fence.known.epoch;
+		return SESSION_GRANTED;
+	case FENCE_CLAIMER:
+		return SESSION_WAITS;
+	default:
+		if (session->claim_error)
+			refuse(refusal, DST_EIO,
+			       "the server can't write its state folder, so nobody new may write: "
+			       "%s",
+			       strerror(session->claim_error));
+		else
+			refuse(refusal, DST_EBUSY, "another client has come first");
+		return add_epoch(refusal, lane->export);
 	}
-	granted = export_permissions(export, &lane->peer.who, hello->permissions);
-	if (!granted) {
-		snprintf(reason, DST_MAX_REASON + 1, "the rules of \"%s\" do not admit %s",
-			 export->name, lane->peer.text);
-		return DST_EDENIED;
-	}
-	session = find(server, hello->session);
-	if (session && session->ended)
-		return refuse(DST_ESHUTDOWN, reason, "the session is being ended by the server");
-	if (session && session->export != export)
-		return refuse(DST_EINVAL, reason, "the session belongs to another export");
-	if (!session)
-		session = make(server, export, hello);
-	if (!session)
-		return refuse(DST_ENOMEM, reason, "the server is out of memory");
+}
+
+enum session_outcome session_judge(struct server *server, struct lane *lane,
+				   struct session_refusal *refusal)
+{
+	enum session_outcome outcome;
+
+	*refusal = (struct session_refusal){.status = DST_OK};
+	pthread_mutex_lock(&server->lock);
+	outcome = judge(lane, refusal);
+	pthread_mutex_unlock(&server->lock);
+	return outcome;
+}
+
+/* The lane joins the session. */
+static void enter(struct session *session, struct lane *lane, const struct wire_attrs *hello,
+		  uint32_t granted)
+{
+	struct export *export = session->export;
+
+	leave_detached(export->server, session);
 	session->connections++;
+	snprintf(session->peer, sizeof(session->peer), "%s", lane->peer.text);
 	lane->session = session;
 	lane->export = export;
 	lane->index = hello->lane;
@@ -118,24 +218,66 @@ static uint16_t attach(struct server *server, struct lane *lane, const struct wi
 	lane->slot = &session->slots[hello->lane];
 	lane->wanted = hello->permissions;
 	lane->permissions = granted;
-	*wait = take_slot(lane->slot, lane);
-	return DST_OK;
+	lane->holds = granted & DST_PERM_WRITE && !export->shared;
+	session->writes |= granted & DST_PERM_WRITE && export->shared;
+	export->used = true;
+	take_slot(lane->slot, lane);
 }
 
-uint16_t session_attach(struct server *server, struct lane *lane, const struct wire_attrs *hello,
-			bool *wait, char reason[DST_MAX_REASON + 1])
+static enum session_outcome attach(struct server *server, struct lane *lane,
+				   const struct wire_attrs *hello, struct session_refusal *refusal)
 {
-	uint16_t status;
+	struct export *export = catalog_find(server, hello->export_name);
+	struct session *session;
+	uint32_t granted;
+	bool claim = false;
 
+	if (!export)
+		return refuse(refusal, DST_EUNKNOWN_EXPORT, "no export is named \"%s\"",
+			      hello->export_name);
+	granted = export_permissions(export, &lane->peer.who, hello->permissions);
+	if (!granted)
+		return refuse(refusal, DST_EDENIED, "the rules of \"%s\" do not admit %s",
+			      export->name, lane->peer.text);
+	expire(server);
+	session = find(server, hello->session);
+	if (session && session->ended)
+		return refuse(refusal, DST_ESHUTDOWN, "the session is being ended by the server");
+	if (session && session->export != export)
+		return refuse(refusal, DST_EINVAL, "the session belongs to another export");
+	if (granted & DST_PERM_WRITE && !export->shared) {
+		refusal->status = fence_judge(export, hello, &claim, refusal->reason);
+		if (refusal->status)
+			return add_epoch(refusal, export);
+	} else if (session && fence_is_replacing(session)) {
+		return refuse(refusal, DST_EBUSY, "another client is taking the export over");
+	}
+	if (!session)
+		session = make(server, export, hello);
+	if (!session)
+		return refuse(refusal, DST_ENOMEM, "the server is out of memory");
+	enter(session, lane, hello, granted);
+	if (lane->holds)
+		fence_enter(session, claim);
+	return judge(lane, refusal);
+}
+
+enum session_outcome session_attach(struct server *server, struct lane *lane,
+				    const struct wire_attrs *hello, struct session_refusal *refusal)
+{
+	enum session_outcome outcome;
+
+	*refusal = (struct session_refusal){.status = DST_OK};
 	pthread_mutex_lock(&server->lock);
-	status = attach(server, lane, hello, wait, reason);
+	outcome = attach(server, lane, hello, refusal);
 	pthread_mutex_unlock(&server->lock);
-	return status;
+	return outcome;
 }
 
 void session_detach(struct server *server, struct lane *lane)
 {
 	struct session_slot *slot = lane->slot;
+	struct session *session = lane->session;
 
 	pthread_mutex_lock(&server->lock);
 	if (slot->owner == lane) {
@@ -146,13 +288,15 @@ void session_detach(struct server *server, struct lane *lane)
 	} else if (slot->waiter == lane) {
 		slot->waiter = NULL;
 	}
-	lane->session->connections--;
-	drop_if_empty(server, lane->session);
+	if (!--session->connections)
+		keep_or_drop(server, session, lane->closed);
 	pthread_mutex_unlock(&server->lock);
 	lane->session = NULL;
 	lane->slot = NULL;
 	lane->export = NULL;
 }
+
+/* ---- requests ---- */
 
 uint16_t session_admit(struct session *session, struct session_slot *slot,
 		       const struct wire_header *header, uint32_t depth)
@@ -166,42 +310,69 @@ uint16_t session_admit(struct session *session, struct session_slot *slot,
 	return atomic_load_explicit(&session->ended, memory_order_relaxed);
 }
 
-/* Calls fn for the connections of all sessions of `export` (NULL: of any). Under the lock. */
-static void each_lane(struct server *server, const struct export *export,
-		      void (*fn)(struct lane *lane))
+/* ---- all of them ---- */
+
+/* Calls fn for the session's connections. */
+static void each_connection(struct session *session, void (*fn)(struct lane *lane, unsigned arg),
+			    unsigned arg)
 {
-	for (unsigned b = 0; b < SERVER_BUCKETS; b++) {
-		for (struct session *s = server->sessions[b]; s; s = s->next) {
-			if (export && s->export != export)
-				continue;
-			for (unsigned i = 0; i < DST_MAX_LANES; i++) {
-				if (s->slots[i].owner)
-					fn(s->slots[i].owner);
-				if (s->slots[i].waiter)
-					fn(s->slots[i].waiter);
-			}
-		}
+	for (unsigned i = 0; i < DST_MAX_LANES; i++) {
+		if (session->slots[i].owner)
+			fn(session->slots[i].owner, arg);
+		if (session->slots[i].waiter)
+			fn(session->slots[i].waiter, arg);
 	}
 }
 
-static void end_lane(struct lane *lane)
+/* Calls fn for the connections of all sessions of `export` (NULL: of any). Under the lock. */
+static void each_lane(struct server *server, const struct export *export,
+		      void (*fn)(struct lane *lane, unsigned arg), unsigned arg)
 {
-	lane->session->ended = DST_ESHUTDOWN;
-	lane_poke(lane, LANE_POKE_REMOVED);
+	for (unsigned b = 0; b < SERVER_BUCKETS; b++)
+		for (struct session *s = server->sessions[b]; s; s = s->next)
+			if (!export || s->export == export)
+				each_connection(s, fn, arg);
+}
+
+void session_poke(struct session *session, unsigned pokes)
+{
+	each_connection(session, lane_poke, pokes);
 }
 
 void session_end_all(struct server *server, struct export *export)
 {
-	each_lane(server, export, end_lane);
+	for (unsigned b = 0; b < SERVER_BUCKETS; b++) {
+		for (struct session *s = server->sessions[b], *next; s; s = next) {
+			next = s->next;
+			if (s->export != export)
+				continue;
+			s->ended = DST_ESHUTDOWN;
+			session_poke(s, LANE_POKE_REMOVED);
+			session_drop_if_left(s);
+		}
+	}
 }
 
-static void recheck_lane(struct lane *lane)
+static void recheck_lane(struct lane *lane, unsigned arg)
 {
+	struct export *export = lane->export;
 	uint32_t granted;
 
 	if (lane->session->ended)
 		return;
-	granted = export_permissions(lane->export, &lane->peer.who, lane->wanted);
+	granted = export_permissions(export, &lane->peer.who, lane->wanted);
+	if (granted & DST_PERM_WRITE && !lane->holds && !export->shared) {
+		/* To write it must hold the export, and so be attached anew. */
+		if (fence_standing(lane->session) == FENCE_HOLDER) {
+			lane->holds = true;
+		} else if (fence_is_free(export)) {
+			lane_poke(lane, LANE_POKE_ANEW);
+			return;
+		} else {
+			granted &= ~DST_PERM_WRITE;
+		}
+	}
+	lane->session->writes |= granted & DST_PERM_WRITE && export->shared;
 	lane->permissions = granted;
 	lane_poke(lane, granted ? LANE_POKE_NOTICE : LANE_POKE_REVOKED);
 }
@@ -209,18 +380,13 @@ static void recheck_lane(struct lane *lane)
 void session_recheck_all(struct server *server, const struct export *export)
 {
 	pthread_mutex_lock(&server->lock);
-	each_lane(server, export, recheck_lane);
+	each_lane(server, export, recheck_lane, 0);
 	pthread_mutex_unlock(&server->lock);
-}
-
-static void tell_lane(struct lane *lane)
-{
-	lane_poke(lane, LANE_POKE_NOTICE);
 }
 
 void session_tell_all(struct server *server, const struct export *export)
 {
 	pthread_mutex_lock(&server->lock);
-	each_lane(server, export, tell_lane);
+	each_lane(server, export, lane_poke, LANE_POKE_NOTICE);
 	pthread_mutex_unlock(&server->lock);
 }

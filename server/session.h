@@ -3,12 +3,16 @@
  * session.h - a client's attachment to an export, and which connection carries which of its lanes.
  *
  * Sessions are shared by all workers and guarded by the server's lock, save what says otherwise. A
- * session exists as long as a connection belongs to it.
+ * session exists as long as a connection belongs to it, and longer where that can make a difference to
+ * its client: as long as it holds its export (see fence.h), and, where several may write, until the
+ * export's lease is over. What only reads, or was never let in, has nothing to be remembered. A
+ * session whose last connection ended by CLOSE is gone at once.
  */
 #ifndef SERVER_SESSION_H
 #define SERVER_SESSION_H
 
 #include "common/wire.h"
+#include "server/fence.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -18,6 +22,8 @@ struct export;
 struct lane;
 struct record_table;
 struct server;
+
+#define SESSION_MAX_DETACHED 256u /* without a connection and not holding; the oldest go first */
 
 /* One lane's place. */
 struct session_slot {
@@ -36,24 +42,50 @@ struct session {
 	char client[DST_MAX_CLIENT_NAME + 1];
 	uint64_t since; /* clock_now() */
 
+	char peer[FENCE_PEER]; /* where its latest connection came from, for people */
+	bool writes; /* has been allowed to write to a shared export */
+	int claim_error; /* why its last claim failed, an errno; 0: it didn't */
+
 	_Atomic uint16_t ended; /* the status that all further requests get; 0: none. Any thread */
 
 	struct session *next; /* in its bucket */
 	unsigned connections; /* owners and waiters */
+	uint64_t gone_since; /* clock_now() when the last one was gone */
+	bool detached; /* in the server's list of those, between these two */
+	struct session *older, *newer;
 	struct session_slot slots[DST_MAX_LANES];
 };
 
-/*
- * A lane has said HELLO: checks export, rules and permissions, finds or makes the session, and
- * gives the lane its place. DST_OK: lane->session, export, permissions are set, and either
- * *wait is false and the lane is its place's owner, or the connection that has it was told to
- * end and LANE_POKE_GRANTED comes when it has. Else the status to refuse with and the cause in
- * reason.
- */
-uint16_t session_attach(struct server *server, struct lane *lane, const struct wire_attrs *hello,
-			bool *wait, char reason[DST_MAX_REASON + 1]);
+/* What came of HELLO. */
+enum session_outcome {
+	SESSION_GRANTED, /* the lane is its place's owner: answer */
+	SESSION_WAITS, /* for the connection that has the place, or for a claim: LANE_POKE_GRANTED comes */
+	SESSION_REFUSED
+};
 
-/* The lane's connection is gone and its I/O is over; undoes session_attach(). */
+struct session_refusal {
+	uint16_t status;
+	bool has_epoch;
+	struct wire_epoch epoch; /* the export's now */
+	char reason[DST_MAX_REASON + 1];
+};
+
+/*
+ * A lane has said HELLO: checks export, rules, permissions and who may write, finds or makes the
+ * session, and gives the lane its place. Unless it is refused, lane->session, export, permissions are
+ * set, and session_detach() follows some day.
+ */
+enum session_outcome session_attach(struct server *server, struct lane *lane,
+				    const struct wire_attrs *hello,
+				    struct session_refusal *refusal);
+
+/* The lane was told that it need not wait any more: what is it now? Even so it may be SESSION_WAITS,
+ * for something else has come in between. */
+enum session_outcome session_judge(struct server *server, struct lane *lane,
+				   struct session_refusal *refusal);
+
+/* The lane's connection is gone and its I/O is over; undoes session_attach(). lane->closed: it ended by
+ * CLOSE. */
 void session_detach(struct server *server, struct lane *lane);
 
 /*
@@ -63,7 +95,8 @@ void session_detach(struct server *server, struct lane *lane);
 uint16_t session_admit(struct session *session, struct session_slot *slot,
 		       const struct wire_header *header, uint32_t depth);
 
-/* The export is no longer offered: ends its sessions once their I/O is over. Under the lock. */
+/* The export is no longer offered: ends its sessions, those with connections once their I/O is
+ * over. Under the lock. */
 void session_end_all(struct server *server, struct export *export);
 
 /* Rules or size of `export` (NULL: of any) may have changed: checks its lanes' permissions
@@ -73,5 +106,16 @@ void session_recheck_all(struct server *server, const struct export *export);
 /* Something changed that the clients of `export` are to be told of: its lanes look for it. Takes the
  * lock. */
 void session_tell_all(struct server *server, const struct export *export);
+
+/* Forgets the sessions that have been gone for too long. Takes the lock. */
+void session_expire(struct server *server);
+
+/* ---- for fence.c, under the lock ---- */
+
+/* Asks this of all connections of the session. */
+void session_poke(struct session *session, unsigned pokes);
+
+/* Nothing needs it any more but its connections, if it has any. */
+void session_drop_if_left(struct session *session);
 
 #endif

@@ -5,11 +5,13 @@
 . "$SRC/test/lib.sh"
 
 export STATE_DIRECTORY=$T/state
-truncate -s 1M rw denied
+truncate -s 1M rw denied shared brief
 head -c 1M /dev/urandom >ro
 truncate -s 1G big
 {
 	printf '[export %s]\npath = %s\n' rw "$T/rw" big "$T/big"
+	printf '[export shared]\npath = %s\nshared = yes\n' "$T/shared"
+	printf '[export brief]\npath = %s\nlease = 1s\n' "$T/brief"
 	printf '[export ro]\npath = %s\nread_only = yes\n' "$T/ro"
 	printf '[export denied]\npath = %s\ndeny = 0.0.0.0/0\n' "$T/denied"
 } >dstd.conf

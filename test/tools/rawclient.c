@@ -6,11 +6,14 @@
  *	rawclient PORT [NAME]...
  *	rawclient PORT --watch EXPORT
  *	rawclient PORT --failing FILE
+ *	rawclient PORT --stalling FOLDER [NAME]...
  *
  * Runs all scenarios, or those named, against 127.0.0.1:PORT, which must offer: "rw", 1 MiB; "ro",
- * 1 MiB, read-only; "big", 1 GiB, sparse; "denied", to nobody. Exit status 0: all is well. With
+ * 1 MiB, read-only; "big", 1 GiB, sparse; "denied", to nobody; "shared", 1 MiB, shared; "brief", 1 MiB,
+ * with a short lease. Exit status 0: all is well. With
  * --watch it joins EXPORT, says so, and prints what notices tell until the server closes. With
- * --failing it runs other scenarios, against a dstd whose syncs fail while FILE exists.
+ * --failing it runs other scenarios, against a dstd whose syncs fail while FILE exists,
+ * and with --stalling against one that stalling_preload.so holds up.
  */
 #include "test/tools/rawclient/client.h"
 
@@ -22,19 +25,20 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-const char *failing;
+const char *failing, *stalling;
 
 static const struct scenario *const groups[] = {
-	hello_scenarios, request_scenarios, lane_scenarios, once_scenarios, NULL,
+	hello_scenarios, request_scenarios, lane_scenarios, once_scenarios, fence_scenarios, NULL,
 };
 static const struct scenario *const failing_groups[] = {failing_scenarios, NULL};
+static const struct scenario *const stalling_groups[] = {claim_scenarios, NULL};
 
 static bool wanted(const char *name, int argc, char **argv)
 {
 	for (int i = 2; i < argc; i++)
 		if (!strcmp(name, argv[i]))
 			return true;
-	return argc == 2 || failing;
+	return argc == 2 || failing || (stalling && argc == 4);
 }
 
 /* Is it well? */
@@ -93,7 +97,12 @@ int main(int argc, char **argv)
 		watch(argv[3]);
 	if (argc == 4 && !strcmp(argv[2], "--failing"))
 		failing = argv[3];
-	for (group = failing ? failing_groups : groups; *group; group++) {
+	if (argc >= 4 && !strcmp(argv[2], "--stalling"))
+		stalling = argv[3];
+	for (group = failing    ? failing_groups
+		     : stalling ? stalling_groups
+				: groups;
+	     *group; group++) {
 		for (const struct scenario *s = *group; s->name; s++) {
 			if (!wanted(s->name, argc, argv))
 				continue;

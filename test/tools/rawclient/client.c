@@ -237,6 +237,19 @@ int say_hello(struct connection *c, const struct wire_attrs *attrs)
 }
 
 /* A session that must come about, with an id of its own. */
+int insist(struct connection *c, const struct wire_attrs *attrs)
+{
+	struct wire_attrs takeover = *attrs;
+	int status = say_hello(c, attrs);
+
+	if (status != DST_EBUSY || !wire_has(&c->hello, DST_ATTR_EPOCH))
+		return status;
+	hang_up(c);
+	takeover.has |= 1u << DST_ATTR_TAKEOVER;
+	takeover.takeover = c->hello.epoch;
+	return say_hello(c, &takeover);
+}
+
 void join(struct connection *c, const char *export_name, uint32_t permissions)
 {
 	struct wire_attrs attrs;
@@ -244,7 +257,7 @@ void join(struct connection *c, const char *export_name, uint32_t permissions)
 
 	session[0]++;
 	attrs = hello_attrs(export_name, permissions);
-	status = say_hello(c, &attrs);
+	status = insist(c, &attrs);
 	if (status)
 		complain("HELLO for %s: status %d: %s", export_name, status, c->hello.reason);
 }

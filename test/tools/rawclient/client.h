@@ -31,9 +31,10 @@ struct scenario {
 	}
 
 extern const struct scenario hello_scenarios[], request_scenarios[], lane_scenarios[],
-	once_scenarios[], failing_scenarios[];
+	once_scenarios[], fence_scenarios[], failing_scenarios[], claim_scenarios[];
 
 extern const char *failing; /* for failing_scenarios: while this file exists, syncs fail */
+extern const char *stalling; /* for claim_scenarios: stalling_preload.c's folder */
 
 __attribute__((format(printf, 1, 2))) void complain(const char *format, ...);
 
@@ -98,7 +99,10 @@ void send_hello(struct connection *c, const struct wire_attrs *attrs);
 int receive_hello(struct connection *c); /* the answer's status, or -1 */
 int say_hello(struct connection *c, const struct wire_attrs *attrs);
 
-/* A session that must come about, with an id of its own. */
+/* The same, and if somebody else holds the export takes it over. */
+int insist(struct connection *c, const struct wire_attrs *attrs);
+
+/* A session that must come about, with an id of its own. It insists. */
 void join(struct connection *c, const char *export_name, uint32_t permissions);
 void join_rw(struct connection *c);
 

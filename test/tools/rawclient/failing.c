@@ -49,7 +49,7 @@ static void begin(void)
 	session[0]++;
 	attrs = hello_attrs("rw", DST_PERM_READ | DST_PERM_WRITE);
 	attrs.lanes = 2;
-	CHECK(say_hello(&one, &attrs) == DST_OK);
+	CHECK(insist(&one, &attrs) == DST_OK);
 	attrs.lane = 1;
 	CHECK(say_hello(&two, &attrs) == DST_OK);
 	memcpy(instance, two.hello.instance, DST_ID_SIZE);

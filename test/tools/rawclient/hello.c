@@ -155,7 +155,7 @@ static void digests_can_be_off(void)
 	session[0]++;
 	attrs = hello_attrs("rw", DST_PERM_READ | DST_PERM_WRITE);
 	attrs.checksum = 1u << DST_CHECKSUM_NONE;
-	CHECK(say_hello(&c, &attrs) == DST_OK && c.hello.checksum == DST_CHECKSUM_NONE);
+	CHECK(insist(&c, &attrs) == DST_OK && c.hello.checksum == DST_CHECKSUM_NONE);
 	c.checksum = DST_CHECKSUM_NONE;
 	fill(data, sizeof(data), 3);
 	CHECK(call(&c, request(DST_WRITE, 8192, sizeof(data)), data, sizeof(data)) == DST_OK);

@@ -14,7 +14,7 @@ static void lanes_of_a_session_see_one_export(void)
 	session[0]++;
 	attrs = hello_attrs("rw", DST_PERM_READ | DST_PERM_WRITE);
 	attrs.lanes = 2;
-	CHECK(say_hello(&one, &attrs) == DST_OK);
+	CHECK(insist(&one, &attrs) == DST_OK);
 	attrs.lane = 1;
 	CHECK(say_hello(&two, &attrs) == DST_OK);
 	fill(data, sizeof(data), 21);
