@@ -99,6 +99,16 @@ static char *cell_mode(const struct subject *subject, const struct field *field)
 							     : "-");
 }
 
+/* A field of the export's holder; "shared" where there is none because several may write. */
+static char *cell_holder(const struct subject *subject, const struct field *field)
+{
+	const struct subject holder = {json_object_get(subject->object, "holder"), NULL};
+
+	if (json_is_true(json_object_get(subject->object, "shared")))
+		return human_format("shared");
+	return json_is_object(holder.object) ? cell_text(&holder, field) : human_format("-");
+}
+
 static char *cell_length(const struct subject *subject, const struct field *field)
 {
 	const json_t *array = json_object_get(subject->object, field->name);
@@ -191,6 +201,9 @@ static const struct field export_fields[] = {
 	{"EXPORT", 0, cell_text, "name"},
 	{"SIZE", TABLE_RIGHT, cell_size, "size"},
 	{"MODE", 0, cell_mode, "read_only"},
+	{"HOLDER", 0, cell_holder, "client"},
+	{"EPOCH", TABLE_RIGHT, cell_number, "epoch"},
+	{"TAKEOVERS", TABLE_RIGHT | TABLE_QUIET, cell_number, "takeovers"},
 	{"SESSIONS", TABLE_RIGHT, cell_length, "sessions"},
 	{"READS", TABLE_RIGHT, cell_counter, "reads"},
 	{"READ", TABLE_RIGHT, cell_counter_size, "read_bytes"},

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/control.h"
+#include "common/text.h"
 #include "server/export.h"
 #include "server/lane.h"
 #include "server/listener.h"
@@ -73,6 +74,8 @@ static json_t *show_session(const struct session *session)
 		json_object_set_new(out, "permissions",
 				    json_string(first->permissions & DST_PERM_WRITE ? "rw" : "ro"));
 	}
+	if (!session->connections)
+		json_object_set_new(out, "gone_s", seconds_since(session->gone_since));
 	json_object_set_new(out, "since_s", seconds_since(session->since));
 	json_object_set_new(out, "lanes", lanes);
 	return out;
@@ -110,6 +113,27 @@ static json_t *show_counters(const struct export *export)
 	return out;
 }
 
+/* Who may write, and since when; "holder" is null if nobody does. */
+static void show_fence(const struct fence *fence, json_t *out)
+{
+	json_t *holder = fence->known.held ? json_object() : json_null();
+	char since[TEXT_TIME];
+
+	if (fence->known.held) {
+		json_object_set_new(holder, "client", control_string(fence->known.holder_name));
+		json_object_set_new(holder, "peer", control_string(fence->holder_peer));
+		json_object_set_new(holder, "session", show_id(fence->known.holder, SHOWN_ID));
+		json_object_set_new(holder, "since",
+				    json_string(text_time(fence->known.held_since, since)));
+		if (!fence->holder || !fence->holder->connections)
+			json_object_set_new(holder, "gone_s", seconds_since(fence->gone_since));
+	}
+	json_object_set_new(out, "holder", holder);
+	json_object_set_new(out, "epoch", number(fence->known.epoch.counter));
+	json_object_set_new(out, "takeovers", number(fence->takeovers));
+	json_object_set_new(out, "claimed", json_boolean(fence->claim != FENCE_NONE));
+}
+
 static json_t *show_export(struct server *server, const struct export *export)
 {
 	json_t *out = json_object(), *sessions = json_array();
@@ -119,7 +143,10 @@ static json_t *show_export(struct server *server, const struct export *export)
 	json_object_set_new(out, "name", control_string(export->name));
 	json_object_set_new(out, "path", control_string(export->path));
 	json_object_set_new(out, "uuid", show_id(export->uuid, DST_ID_SIZE));
-	json_object_set_new(out, "instance", show_id(instance, DST_ID_SIZE));
+	json_object_set_new(out, "instance", show_id(instance, SHOWN_ID));
+	json_object_set_new(out, "shared", json_boolean(export->shared));
+	if (!export->shared && !export->backend->info.read_only)
+		show_fence(&export->fence, out);
 	json_object_set_new(out, "size", number(export_size(export)));
 	json_object_set_new(out, "read_only", json_boolean(export->backend->info.read_only));
 	json_object_set_new(out, "device", json_boolean(export->backend->info.is_device));
@@ -148,6 +175,7 @@ static json_t *show_server(struct server *server)
 		json_array_append_new(listens, control_string(l->text));
 	json_object_set_new(out, "listens", listens);
 	json_object_set_new(out, "clients", number(atomic_load(&server->clients)));
+	json_object_set_new(out, "detached_sessions", number(server->detached_count));
 	json_object_set_new(counters, "accepted", number(counter_get(&server->accepted)));
 	json_object_set_new(counters, "refused", number(atomic_load(&server->refused)));
 	json_object_set_new(counters, "bad_headers", number(atomic_load(&server->bad_headers)));

@@ -70,7 +70,8 @@ static const char dstd_status[] =
 	"\"/srv/vol0.img\",\"size\":123,\"read_only\":false,\"device\":false,\"features\":"
 	"[\"unmap\",\"extents\"],\"counters\":{\"reads\":1,\"read_bytes\":1024,\"writes\":2,"
 	"\"write_bytes\":2048,\"flushes\":3,\"discards\":4,\"zeroes\":0,\"errors\":0,\"inline\":1,"
-	"\"offloaded\":1,\"bad_digests\":1},\"sessions\":[{\"id\":\"fedcba9876543210\",\"client\":"
+	"\"offloaded\":1,\"bad_digests\":1},\"shared\":false,\"holder\":{\"client\":"
+	"\"host:/mnt\"},\"epoch\":12,\"takeovers\":0,\"sessions\":[{\"id\":\"fedcba9876543210\",\"client\":"
 	"\"host:/mnt\",\"peer\":\"127.0.0.1:4242\",\"permissions\":\"rw\",\"since_s\":3661,"
 	"\"lanes\":[{\"lane\":0,\"inflight\":1,\"messages_in\":7,\"messages_out\":6}]}]}]}";
 
@@ -79,8 +80,8 @@ static const char dstd_shown[] =
 	"  listens on 127.0.0.1:10878, unix:/run/dst.sock\n"
 	"  connections: 5 accepted, 1 refused, 2 with a bad header\n"
 	"\n"
-	"  EXPORT   SIZE  MODE  SESSIONS  READS     READ  WRITES  WRITTEN  FLUSHES  DISCARDS  ERRORS  BAD DIGESTS  PATH\n"
-	"  vol0    123 B  rw           1      1  1.0 KiB       2  2.0 KiB        3         4       0            1  /srv/vol0.img\n"
+	"  EXPORT   SIZE  MODE  HOLDER     EPOCH  SESSIONS  READS     READ  WRITES  WRITTEN  FLUSHES  DISCARDS  ERRORS  BAD DIGESTS  PATH\n"
+	"  vol0    123 B  rw    host:/mnt     12         1      1  1.0 KiB       2  2.0 KiB        3         4       0            1  /srv/vol0.img\n"
 	"\n"
 	"  EXPORT  SESSION   CLIENT     PEER            MODE    FOR  LANES  BUSY  RECEIVED  SENT\n"
 	"  vol0    fedcba98  host:/mnt  127.0.0.1:4242  rw    1h 1m      1     1         7     6\n";
