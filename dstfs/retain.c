@@ -240,11 +240,12 @@ static void drop_chunk(struct retain_log *log)
 
 /*
  * Chunks that wait for reuse: as many as are used between one flush and the next, so that steady state
- * allocates nothing. What was not needed since the last trim is too much, and goes, one a time.
+ * allocates nothing. That varies, so only where more than half were not needed since the last trim one
+ * goes, at each trim.
  */
 static void shed_spare(struct retain_log *log)
 {
-	if (log->least_spares > SPARES_RESERVED) {
+	if (log->least_spares > SPARES_RESERVED + log->spares / 2) {
 		struct retain_chunk *chunk = take_spare(log);
 
 		free(chunk);
