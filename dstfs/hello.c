@@ -4,32 +4,28 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
-uint32_t hello_encode(uint8_t payload[DST_MAX_HELLO], const struct lane_config *config,
-		      unsigned index, const struct wire_pending *pending)
+void hello_prepare(struct wire_attrs *attrs, const struct lane_config *config, unsigned index,
+		   const struct wire_pending *pending)
 {
-	struct wire_attrs attrs = {
-		.has = 1u << DST_ATTR_EXPORT | 1u << DST_ATTR_SESSION | 1u << DST_ATTR_LANE |
-		       1u << DST_ATTR_PERMISSIONS | 1u << DST_ATTR_CHECKSUM | 1u << DST_ATTR_CLIENT,
+	*attrs = (struct wire_attrs){
+		.has = 1u << DST_ATTR_EXPORT | 1u << DST_ATTR_LANE | 1u << DST_ATTR_PERMISSIONS |
+		       1u << DST_ATTR_CHECKSUM | 1u << DST_ATTR_CLIENT,
 		.lane = index,
 		.lanes = config->lanes,
 		.permissions = DST_PERM_READ,
 		.checksum = 1u << DST_CHECKSUM_NONE,
 	};
-
 	if (!config->policy->read_only)
-		attrs.permissions |= DST_PERM_WRITE;
+		attrs->permissions |= DST_PERM_WRITE;
 	if (config->policy->checksum)
-		attrs.checksum = 1u << DST_CHECKSUM_XXH3;
-	snprintf(attrs.export_name, sizeof(attrs.export_name), "%s", config->uri->export_name);
-	memcpy(attrs.session, config->session, DST_ID_SIZE);
+		attrs->checksum = 1u << DST_CHECKSUM_XXH3;
+	snprintf(attrs->export_name, sizeof(attrs->export_name), "%s", config->uri->export_name);
+	snprintf(attrs->client, sizeof(attrs->client), "%s", config->client);
 	if (pending->count) {
-		attrs.has |= 1u << DST_ATTR_PENDING;
-		attrs.pending = *pending;
+		attrs->has |= 1u << DST_ATTR_PENDING;
+		attrs->pending = *pending;
 	}
-	snprintf(attrs.client, sizeof(attrs.client), "%s", config->client);
-	return wire_attrs_encode(payload, &attrs);
 }
 
 /* What the server must tell before it is believed. */
@@ -37,7 +33,9 @@ static int check_attrs(const struct wire_attrs *attrs, const struct target_polic
 		       char reason[HELLO_REASON_MAX])
 {
 	const uint32_t needed = 1u << DST_ATTR_PERMISSIONS | 1u << DST_ATTR_CHECKSUM |
-				1u << DST_ATTR_SIZE | 1u << DST_ATTR_LIMITS;
+				1u << DST_ATTR_SIZE | 1u << DST_ATTR_LIMITS |
+				1u << DST_ATTR_SERVER_ID | 1u << DST_ATTR_EXPORT_UUID |
+				1u << DST_ATTR_INSTANCE;
 	uint32_t offered = policy->checksum ? 1u << DST_CHECKSUM_XXH3 : 1u << DST_CHECKSUM_NONE;
 
 	if ((attrs->has & needed) != needed)
@@ -67,7 +65,7 @@ int hello_accept(struct wire_attrs *attrs, const struct msgio_in *in,
 		snprintf(reason, HELLO_REASON_MAX, "%s",
 			 wire_has(attrs, DST_ATTR_REASON) ? attrs->reason
 							  : wire_status_text(in->header.status));
-		return EACCES;
+		return 0;
 	}
 	return check_attrs(attrs, policy, reason);
 }

@@ -8,13 +8,15 @@
 
 #define HELLO_REASON_MAX (DST_MAX_REASON + 1)
 
-/* HELLO's payload for lane `index`, which asks about `pending` if that isn't empty. Returns its
- * bytes. */
-uint32_t hello_encode(uint8_t payload[DST_MAX_HELLO], const struct lane_config *config,
-		      unsigned index, const struct wire_pending *pending);
+/* What lane `index` says in HELLO, which asks about `pending` if that isn't empty; without what its node
+ * adds. */
+void hello_prepare(struct wire_attrs *attrs, const struct lane_config *config, unsigned index,
+		   const struct wire_pending *pending);
 
-/* The answer, whole and believable: 0. Else an errno (EACCES: the server said no), with the cause in
- * reason. */
+/*
+ * The answer: 0 if it is whole, and, if it lets us in, believable. A refusal's cause is in reason
+ * then. Else an errno, with what is wrong in reason.
+ */
 int hello_accept(struct wire_attrs *attrs, const struct msgio_in *in,
 		 const struct target_policy *policy, char reason[HELLO_REASON_MAX]);
 

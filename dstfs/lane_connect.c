@@ -47,11 +47,24 @@ static void log_lost(struct lane *lane, const char *reason)
 	}
 }
 
-void lane_disconnect(struct lane *lane, bool refused, const char *reason)
+static void retry_in(struct lane *lane, uint64_t delay)
 {
-	bool was_ready = lane->state == LANE_READY;
+	lane->retry_at = clock_now() + delay;
+	loop_timer_set(&lane->retry_timer, delay);
+}
+
+static void retry_when_poked(struct lane *lane)
+{
+	lane->retry_at = UINT64_MAX;
+	loop_timer_cancel(&lane->retry_timer);
+}
+
+/* The connection, or the attempt at one, is over. */
+static void drop(struct lane *lane)
+{
 	/* One that ends as soon as it is up is no better than none. */
-	bool lasted = was_ready && clock_now() - lane->ready_at >= lane->config.policy->reconnect;
+	bool lasted = lane_is_attached(lane) &&
+		      clock_now() - lane->ready_at >= lane->config.policy->reconnect;
 
 	if (lane->msgio && !lasted) /* it accepts, and then fails: perhaps another does better */
 		lane->host++;
@@ -61,15 +74,148 @@ void lane_disconnect(struct lane *lane, bool refused, const char *reason)
 	lane_set_state(lane, LANE_IDLE);
 	txn_table_disconnected(&lane->txns);
 	lane_count_inflight(lane);
+	atomic_store_explicit(&lane->counters.unanswered, txn_table_unanswered(&lane->txns),
+			      memory_order_relaxed);
 	if (lasted) {
 		lane->failures = 0;
 		lane->last_reason[0] = 0;
 	}
-	log_lost(lane, reason);
 	/* A connection that worked is missed at once; what fails waits longer each time. */
-	loop_timer_set(&lane->retry_timer, lasted ? CLOCK_MS : backoff(lane));
+	retry_in(lane, lasted ? CLOCK_MS : backoff(lane));
 	lane->failures++;
-	lane->config.events->lost(lane->config.arg, was_ready, refused, reason);
+}
+
+void lane_disconnect(struct lane *lane, bool refused, const char *reason)
+{
+	drop(lane);
+	log_lost(lane, reason);
+	lane->config.events->lost(lane->config.arg, lane->worker->index, refused, reason);
+}
+
+/* ---- orders ---- */
+
+/* Not at once if the last attempt was just now: a server that sends us round in circles is called no
+ * more often than one that is away. */
+static void come_soon(struct lane *lane)
+{
+	uint64_t now = clock_now(), soonest = lane->tried_at + lane->config.policy->reconnect;
+
+	if (lane->state != LANE_IDLE)
+		return;
+	if (!lane->tried_at || soonest < now)
+		soonest = now;
+	if (soonest < lane->retry_at)
+		retry_in(lane, soonest - now);
+}
+
+/* A flush or FUA that is under way while the server says that one has failed, and for the second time,
+ * is that one: its caller hears of it. */
+static void blame_flushes(struct lane *lane)
+{
+	for (struct txn *txn = lane->txns.first; txn; txn = txn->next)
+		if (txn->sent && txn->request && !txn->replay &&
+		    (txn->out.header.type == DST_FLUSH || txn->out.header.flags & DST_F_FUA))
+			txn->request->failures++;
+}
+
+static void fail_blamed(struct lane *lane)
+{
+	for (struct txn *txn = lane->txns.first, *next; txn; txn = next) {
+		next = txn->next;
+		if (txn->request && txn->request->failures > 1)
+			lane_cancel(lane, txn->request, EIO);
+	}
+}
+
+static void renew(struct lane *lane, bool failed, const char *reason)
+{
+	if (lane->state == LANE_IDLE)
+		come_soon(lane);
+	if (!lane_is_attached(lane)) /* HELLO's answer will tell */
+		return;
+	if (failed)
+		blame_flushes(lane);
+	drop(lane);
+	lane->config.events->lost(lane->config.arg, lane->worker->index, false, reason);
+	if (failed)
+		fail_blamed(lane);
+}
+
+static void open_up(struct lane *lane)
+{
+	if (lane->state != LANE_HELD)
+		return;
+	lane_set_state(lane, LANE_READY);
+	lane_keep_opened(lane);
+	lane_pump(lane);
+}
+
+static void start_over(struct lane *lane, bool fail)
+{
+	drop(lane);
+	lane_abandon_replay(lane);
+	if (fail)
+		lane_fail_all(lane, EIO);
+	else
+		lane_requeue_all(lane);
+	lane_keep_forget(lane);
+	lane_keep_opened(lane);
+	if (fail) { /* by command: at once */
+		lane->failures = 0;
+		retry_in(lane, 0);
+	}
+}
+
+/* Another has taken over: nothing of ours can happen any more (proto.h, section 7). */
+static void be_fenced(struct lane *lane)
+{
+	drop(lane);
+	lane_abandon_replay(lane);
+	lane_fail_all(lane, EIO);
+	txn_table_drained(&lane->txns);
+	retry_when_poked(lane);
+}
+
+void lane_obey(struct lane *lane, enum lane_order order, const char *reason)
+{
+	switch (order) {
+	case LANE_GO_ON:
+		break;
+	case LANE_COME:
+		come_soon(lane);
+		break;
+	case LANE_OPEN:
+		open_up(lane);
+		break;
+	case LANE_RENEW:
+	case LANE_RENEW_FAILED:
+		renew(lane, order == LANE_RENEW_FAILED, reason);
+		break;
+	case LANE_DROP:
+		lane_disconnect(lane, true, reason);
+		break;
+	case LANE_START_OVER:
+	case LANE_FAIL_START_OVER:
+		start_over(lane, order == LANE_FAIL_START_OVER);
+		break;
+	case LANE_FAIL:
+		be_fenced(lane);
+		break;
+	}
+}
+
+static void on_poke(void *arg)
+{
+	struct lane *lane = arg;
+
+	lane->poked = false; /* first: what changes from here on pokes again */
+	lane_obey(lane, lane->config.events->order(lane->config.arg, lane->worker->index), "");
+}
+
+void lane_poke(struct lane *lane)
+{
+	if (!atomic_exchange(&lane->poked, true))
+		loop_post(lane->worker->loop, &lane->poke);
 }
 
 /* ---- HELLO ---- */
@@ -94,59 +240,74 @@ static void plain_sent(struct msgio_out *out)
 
 static void say_hello(struct lane *lane)
 {
+	unsigned index = lane->worker->index;
+	struct wire_attrs attrs;
+
 	txn_table_pending(&lane->txns, &lane->asked);
+	hello_prepare(&attrs, &lane->config, index, &lane->asked);
+	lane->config.events->greet(lane->config.arg, index, &attrs);
 	lane->hello.out.payload = lane->hello_payload;
 	lane_send_plain(lane, &lane->hello, DST_HELLO,
-			hello_encode(lane->hello_payload, &lane->config, lane->worker->index,
-				     &lane->asked));
+			wire_attrs_encode(lane->hello_payload, &attrs));
 }
 
-/* Ready: first what was not acknowledged, oldest first, then what has waited. */
-static void become_ready(struct lane *lane)
+/* The server has let us in: what the old connection carried is over, one way or the other. First what
+ * was not acknowledged, oldest first, then what has waited. */
+static void settle(struct lane *lane, const struct wire_attrs *attrs, enum lane_verdict verdict)
 {
 	char text[URI_TEXT_MAX];
 
+	lane->checksum = attrs->checksum;
+	lane->txns.depth = attrs->depth;
 	lane->ready_at = clock_now();
-	counter_add(&lane->counters.connects, 1);
 	loop_timer_cancel(&lane->retry_timer);
-	lane_set_state(lane, LANE_READY);
+	counter_add(&lane->counters.connects, 1);
 	log_info("%s: connected to %s%s", lane_node_text(lane, text), lane->address,
 		 lane->txns.first ? ", sending again what was not acknowledged" : "");
+	txn_table_drained(&lane->txns);
+	atomic_store_explicit(&lane->counters.unanswered, 0, memory_order_relaxed);
+	lane_executed_apply(lane, attrs);
+	if (verdict == LANE_HOLD) {
+		lane_abandon_replay(lane);
+		lane_requeue_all(lane);
+	}
+	lane->quiet = verdict != LANE_CARRY;
+	lane_set_state(lane, lane->quiet ? LANE_HELD : LANE_READY);
+	lane->config.events->settled(lane->config.arg, lane->worker->index);
 	lane_pump(lane);
 }
 
-/* The server has let us in: what the old connection carried is over, one way or the other. */
-static void settle(struct lane *lane, const struct wire_attrs *attrs)
+/* Not let in. */
+static void turned_away(struct lane *lane, enum lane_verdict verdict, const char *reason)
 {
-	lane->checksum = attrs->checksum;
-	lane->txns.depth = attrs->depth;
-	txn_table_drained(&lane->txns);
-	lane_executed_apply(lane, attrs);
-	become_ready(lane);
+	lane_disconnect(lane, verdict == LANE_REFUSED, reason);
+	if (verdict == LANE_AGAIN)
+		retry_in(lane, CLOCK_MS);
+	else if (verdict == LANE_STAY)
+		retry_when_poked(lane);
 }
 
 static void hello_answered(struct lane *lane, const struct msgio_in *in)
 {
 	char reason[LANE_REASON_MAX] = "";
+	enum lane_verdict verdict = LANE_REFUSED;
 	struct wire_attrs attrs;
-	int error = hello_accept(&attrs, in, lane->config.policy, reason);
-	const char *wrong = error ? NULL : lane_executed_check(lane, &attrs);
+	bool broken = hello_accept(&attrs, in, lane->config.policy, reason);
+	const char *wrong = broken ? reason : lane_executed_check(lane, &attrs);
 
+	if (!wrong && in->header.status == DST_OK &&
+	    msgio_open_up(lane->msgio, (enum dst_checksum)attrs.checksum))
+		wrong = "out of memory";
 	if (wrong) {
-		lane_disconnect(lane, false, wrong);
+		lane_disconnect(lane, broken, wrong);
 		return;
 	}
-	if (!error && msgio_open_up(lane->msgio, (enum dst_checksum)attrs.checksum)) {
-		lane_disconnect(lane, false, "out of memory");
-		return;
-	}
-	if (!error) /* last: from here on the node counts us as ready */
-		error = lane->config.events->welcome(lane->config.arg, lane->address, &attrs,
-						     reason, sizeof(reason));
-	if (error) /* A server that is stopping is as good as away. */
-		lane_disconnect(lane, in->header.status != DST_ESHUTDOWN, reason);
+	verdict = lane->config.events->answered(lane->config.arg, lane->worker->index,
+						lane->address, in->header.status, &attrs, reason);
+	if (verdict == LANE_CARRY || verdict == LANE_HOLD || verdict == LANE_RESUME)
+		settle(lane, &attrs, verdict);
 	else
-		settle(lane, &attrs);
+		turned_away(lane, verdict, reason);
 }
 
 /* ---- what comes in ---- */
@@ -160,7 +321,11 @@ static void notice_came(struct lane *lane, const struct msgio_in *in)
 		lane_disconnect(lane, false, "protocol error: a damaged notice");
 		return;
 	}
-	lane->config.events->notice(lane->config.arg, &attrs);
+	reason[0] = '\0';
+	lane_obey(
+		lane,
+		lane->config.events->notice(lane->config.arg, lane->worker->index, &attrs, reason),
+		reason);
 }
 
 static void on_message(void *arg, struct msgio_in *in)
@@ -196,7 +361,8 @@ static const struct msgio_events msgio_events = {.message = on_message, .closed 
 
 /* ---- attempts ---- */
 
-uint64_t lane_attempt_patience(const struct lane *lane)
+/* To connect, and then again until HELLO is answered; nanoseconds. */
+static uint64_t attempt_patience(const struct lane *lane)
 {
 	uint64_t timeout = lane->config.policy->timeout;
 
@@ -225,15 +391,20 @@ static void on_outcome(void *arg, struct stream *stream, unsigned host, const ch
 	}
 	lane_watch_begin(lane);
 	lane_set_state(lane, LANE_HELLO);
-	loop_timer_set(&lane->retry_timer, lane_attempt_patience(lane));
+	loop_timer_set(&lane->retry_timer, attempt_patience(lane));
 	say_hello(lane);
 }
 
 void lane_connect(struct lane *lane)
 {
+	if (!lane->config.events->may_connect(lane->config.arg, lane->worker->index)) {
+		retry_when_poked(lane);
+		return;
+	}
+	lane->tried_at = clock_now();
 	lane_set_state(lane, LANE_CONNECTING);
 	lane->connector = connector_start(lane->worker->loop, lane->config.uri, lane->host,
-					  lane_attempt_patience(lane), on_outcome, lane);
+					  attempt_patience(lane), on_outcome, lane);
 	if (!lane->connector)
 		lane_disconnect(lane, false, "out of memory");
 }
@@ -252,6 +423,8 @@ static void on_retry_timer(void *arg)
 
 int lane_connect_init(struct lane *lane)
 {
+	lane->poke = (struct loop_work){.callback = on_poke, .arg = lane};
+	lane->retry_at = UINT64_MAX;
 	lane->hello.out.sent = lane->ping.out.sent = lane->close.out.sent = plain_sent;
 	return loop_timer_init(&lane->retry_timer, lane->worker->loop, on_retry_timer, lane);
 }
@@ -260,7 +433,7 @@ void lane_connect_destroy(struct lane *lane)
 {
 	loop_timer_destroy(&lane->retry_timer);
 	connector_cancel(&lane->connector);
-	if (lane->state == LANE_READY) {
+	if (lane_is_attached(lane)) {
 		lane_send_plain(lane, &lane->close, DST_CLOSE, 0);
 		msgio_flush(lane->msgio);
 	}

@@ -27,7 +27,7 @@ static void ask_again(struct lane *lane, struct txn *txn)
 		lane_complete(lane, txn, EIO);
 	} else {
 		counter_add(&lane->counters.resends, 1);
-		txn_send(txn, lane->msgio, lane->checksum);
+		lane_send_txn(lane, txn);
 	}
 }
 
@@ -73,6 +73,9 @@ void lane_reply_came(struct lane *lane, struct msgio_in *in)
 		ask_again(lane, txn);
 	else if (status == DST_OK && txn->request && reply_accept(txn->request, in, lane->extents))
 		lane_disconnect(lane, false, "protocol error: the reply does not fit its request");
+	else if (status == DST_OK && in->header.type == DST_FLUSH && txn->request &&
+		 !lane_flush_counts(lane, txn))
+		lane_requeue(lane, txn);
 	else
 		ended(lane, txn, status);
 	lane_pump(lane);

@@ -97,11 +97,6 @@ void lane_ping_answered(struct lane *lane)
 		lane_disconnect(lane, false, "protocol error: a reply to no PING");
 }
 
-static bool connected(const struct lane *lane)
-{
-	return lane->state == LANE_READY;
-}
-
 static void watch_room(struct lane *lane)
 {
 	char reason[LANE_REASON_MAX];
@@ -123,11 +118,11 @@ static void on_tick(void *arg)
 	if (lane->msgio) {
 		struct msgio_stats moved = take_stats(lane);
 
-		if (connected(lane))
+		if (lane_is_attached(lane))
 			watch_silence(lane, &moved, now);
 	}
 	lane_expire(lane, now);
-	if (connected(lane))
+	if (lane_is_attached(lane))
 		watch_room(lane);
 	lane_pump(lane); /* what had no memory, or has room since something was cancelled */
 }

@@ -155,7 +155,7 @@ void mount_reload(struct mount *mount, const struct volume_config *volumes)
 			log_warn("volume %s is no longer configured; it stays until the next mount",
 				 volume_name(mount->volumes[i]->volume));
 	}
-	log_info("configuration read again: times, limits and new volumes are in force; nodes, "
+	log_info("configuration read again: times, resends and new volumes are in force; nodes, "
 		 "cache and permissions of old volumes need a new mount");
 }
 

@@ -34,16 +34,16 @@ int reply_accept(struct request *request, const struct msgio_in *in, struct wire
 {
 	const struct wire_header *header = &in->header;
 
-	switch (request->type) {
-	case REQUEST_READ:
+	switch (in->header.type) { /* a FLUSH may be a COPY's */
+	case DST_READ:
 		request->data = in->payload;
 		return header->payload == request->range.length ? 0 : EPROTO;
-	case REQUEST_HASH:
+	case DST_HASH:
 		request->hash = in->payload;
 		return header->payload == DST_HASH_SIZE ? 0 : EPROTO;
-	case REQUEST_EXTENTS:
+	case DST_EXTENTS:
 		return accept_extents(request, in, extents);
-	case REQUEST_COPY:
+	case DST_COPY:
 		request->result = header->range.length;
 		return header->range.length && header->range.length <= request->range.length
 			       ? 0

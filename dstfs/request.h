@@ -76,7 +76,9 @@ struct request {
 	/* clock_now() when it began to wait, for its range or at its node; 0: not yet. It fails when
 	 * target_patience() has passed since. */
 	uint64_t since;
-	void *holder; /* its transaction or backend operation */
+	void *holder; /* its transaction, backend operation or list */
+	unsigned failures; /* FLUSH, FUA: the server has lost data while it was there */
+	uint64_t told; /* FLUSH: of the losses before it came, those that were told upward */
 	struct request *next, *previous;
 };
 

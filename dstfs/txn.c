@@ -82,11 +82,26 @@ void txn_table_disconnected(struct txn_table *table)
 	table->in_flight = 0;
 }
 
+static bool may_have_run(const struct txn *txn)
+{
+	return txn->loose && txn->request && txn->out.header.type != DST_FLUSH &&
+	       request_modifies(txn->request);
+}
+
+unsigned txn_table_unanswered(const struct txn_table *table)
+{
+	unsigned count = 0;
+
+	for (const struct txn *txn = table->first; txn; txn = txn->next)
+		count += may_have_run(txn);
+	return count;
+}
+
 unsigned txn_table_pending(const struct txn_table *table, struct wire_pending *pending)
 {
 	pending->count = 0;
 	for (const struct txn *txn = table->first; txn; txn = txn->next) {
-		if (!txn->loose || !request_modifies(txn->request))
+		if (!may_have_run(txn))
 			continue;
 		if (!pending->count)
 			pending->first = txn->id;
@@ -151,7 +166,7 @@ static void txn_sent(struct msgio_out *out)
 }
 
 /* The header and the payload as the request's type asks (proto.h, section 3). */
-static void txn_fill(struct txn *txn, struct request *request)
+static void txn_fill(struct txn *txn, const struct request *request)
 {
 	struct wire_header *header = &txn->out.header;
 
@@ -169,7 +184,7 @@ static void txn_fill(struct txn *txn, struct request *request)
 	case REQUEST_WRITE:
 		txn->out.payload = request->data;
 		header->payload = (uint32_t)request->range.length;
-		txn->buf = buf_ref(request->buf);
+		txn->buf = request->buf ? buf_ref(request->buf) : NULL;
 		break;
 	case REQUEST_FLUSH:
 		header->range = (struct range){0, 0};
@@ -187,7 +202,7 @@ static void txn_fill(struct txn *txn, struct request *request)
 	}
 }
 
-struct txn *txn_new(struct txn_table *table, struct request *request)
+struct txn *txn_new(struct txn_table *table, struct request *request, bool flush)
 {
 	struct txn *txn = pool_get(table->pool), **chain;
 
@@ -200,7 +215,10 @@ struct txn *txn_new(struct txn_table *table, struct request *request)
 		.id = table->next_id++,
 		.previous = table->last,
 	};
-	txn_fill(txn, request);
+	if (flush)
+		txn->out.header = (struct wire_header){.type = DST_FLUSH, .id = txn->id};
+	else
+		txn_fill(txn, request);
 	*(table->last ? &table->last->next : &table->first) = txn;
 	table->last = txn;
 	chain = bucket(table, txn->id);
@@ -226,7 +244,7 @@ void txn_send(struct txn *txn, struct msgio *m, enum dst_checksum checksum)
 	}
 	if (checksum == DST_CHECKSUM_NONE)
 		header->digest = 0;
-	else if (txn->request->type == REQUEST_WRITE)
+	else if (header->type == DST_WRITE)
 		header->digest = request_digest(txn->request);
 	else
 		header->digest = wire_digest(checksum, txn->out.payload, header->payload);

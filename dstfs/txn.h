@@ -37,6 +37,8 @@ struct txn {
 	bool sent; /* on this connection; an orphan in the table always is */
 	bool loose; /* was sent, and no HELLO was answered since: it may have run, or may yet */
 	bool queued; /* `out` is in the connection's queue: not all of it has left */
+	bool replay; /* a replay's, see lane.h */
+	uint64_t mark, instances; /* FLUSH: what it covers, noted when it is sent */
 	unsigned damaged; /* how often its payload came damaged, here or at the server */
 	struct txn *next, *previous; /* by id, oldest first */
 	struct txn *chain; /* of the hash bucket */
@@ -66,6 +68,9 @@ void txn_table_disconnected(struct txn_table *table);
  * many; *pending is meaningful if there are any. */
 unsigned txn_table_pending(const struct txn_table *table, struct wire_pending *pending);
 
+/* How many of these there are. */
+unsigned txn_table_unanswered(const struct txn_table *table);
+
 /* HELLO was answered with DST_OK, or with DST_ESTALE: nothing that an older connection carried can
  * happen any more. */
 void txn_table_drained(struct txn_table *table);
@@ -79,8 +84,9 @@ bool txn_table_has_room(const struct txn_table *table);
 /* Is all the room taken by orphans, whose replies nobody waits for? */
 bool txn_table_choked(const struct txn_table *table);
 
-/* A transaction for the request, in the table, not sent yet. There must be room. NULL: no memory. */
-struct txn *txn_new(struct txn_table *table, struct request *request);
+/* A transaction for the request, in the table, not sent yet; with `flush` a FLUSH for it, whatever its
+ * type. There must be room. NULL: no memory. */
+struct txn *txn_new(struct txn_table *table, struct request *request, bool flush);
 
 /* Sends it over m, for the first time or again; the lag tells the watermark of now. */
 void txn_send(struct txn *txn, struct msgio *m, enum dst_checksum checksum);

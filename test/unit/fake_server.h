@@ -30,6 +30,9 @@ struct fake {
 	unsigned depth; /* told in HELLO */
 	uint32_t checksum; /* likewise */
 	uint64_t size;
+	uint8_t server, export; /* their ids */
+	uint16_t instance; /* likewise */
+	struct wire_epoch epoch;
 	bool deaf; /* reads nothing */
 	bool accepting; /* false: leaves connections in the queue */
 
@@ -114,13 +117,18 @@ static inline struct wire_attrs fake_attrs(const struct fake *f)
 {
 	return (struct wire_attrs){
 		.has = 1u << DST_ATTR_PERMISSIONS | 1u << DST_ATTR_CHECKSUM | 1u << DST_ATTR_SIZE |
-		       1u << DST_ATTR_LIMITS,
+		       1u << DST_ATTR_LIMITS | 1u << DST_ATTR_SERVER_ID |
+		       1u << DST_ATTR_EXPORT_UUID | 1u << DST_ATTR_INSTANCE | 1u << DST_ATTR_EPOCH,
 		.permissions = DST_PERM_READ | DST_PERM_WRITE,
 		.checksum = f->checksum,
 		.size = f->size,
 		.max_payload = DST_MAX_PAYLOAD,
 		.max_range = DST_MAX_RANGE,
 		.depth = f->depth,
+		.server_id = {f->server},
+		.export_uuid = {f->export},
+		.instance = {(uint8_t)f->instance, (uint8_t)(f->instance >> 8)},
+		.epoch = f->epoch,
 	};
 }
 
@@ -272,6 +280,10 @@ static inline void fake_start(struct fake *f, struct loop *loop)
 			   .depth = 64,
 			   .checksum = DST_CHECKSUM_XXH3,
 			   .size = 1ull << 30,
+			   .server = 1,
+			   .export = 2,
+			   .instance = 3,
+			   .epoch = {.counter = 4, .uuid = {4}},
 			   .cut_after = SIZE_MAX};
 	snprintf(f->path, sizeof(f->path), "/tmp/dstfs-test-fake.%d", getpid());
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->path);

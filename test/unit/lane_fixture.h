@@ -32,9 +32,11 @@ struct env {
 	struct fake fake;
 	struct uri uri;
 	struct target_policy policy;
-	uint8_t session[DST_ID_SIZE];
+	struct retention retention;
 	struct lane *lane;
-	unsigned welcomes, losses, notices;
+	enum lane_verdict verdict; /* on HELLOs that were answered with DST_OK */
+	enum lane_order order; /* for notices and pokes */
+	unsigned welcomes, settled, abandoned, losses, notices;
 	bool refused;
 	char reason[DST_MAX_REASON + 1];
 
@@ -54,27 +56,74 @@ struct io {
 	void (*then)(struct io *io);
 };
 
-static inline int on_welcome(void *arg, const char *address, const struct wire_attrs *attrs,
-			     char *reason, size_t size)
+static inline bool on_may_connect(void *arg, unsigned index)
 {
+	return true;
+}
+
+static inline void on_greet(void *arg, unsigned index, struct wire_attrs *hello)
+{
+	hello->has |= 1u << DST_ATTR_SESSION;
+}
+
+static inline enum lane_verdict on_answered(void *arg, unsigned index, const char *address,
+					    uint16_t status, const struct wire_attrs *attrs,
+					    char reason[DST_MAX_REASON + 1])
+{
+	if (status == DST_ESHUTDOWN)
+		return LANE_AWAY;
+	if (status != DST_OK)
+		return LANE_REFUSED;
 	assert_int_equal(attrs->size, e.fake.size);
 	e.welcomes++;
-	return 0;
+	return e.verdict;
 }
 
-static inline void on_notice(void *arg, const struct wire_attrs *attrs)
+static inline void on_settled(void *arg, unsigned index)
+{
+	e.settled++;
+}
+
+static inline enum lane_order on_notice(void *arg, unsigned index, const struct wire_attrs *attrs,
+					char reason[DST_MAX_REASON + 1])
 {
 	e.notices++;
+	return e.order;
 }
 
-static inline void on_lost(void *arg, bool was_ready, bool refused, const char *reason)
+static inline void on_lost(void *arg, unsigned index, bool refused, const char *reason)
 {
 	e.losses++;
 	e.refused = refused;
 	snprintf(e.reason, sizeof(e.reason), "%s", reason);
 }
 
-static const struct lane_events events = {on_welcome, on_notice, on_lost};
+static inline enum lane_order on_order(void *arg, unsigned index)
+{
+	return e.order;
+}
+
+static inline void on_abandoned(void *arg, unsigned index)
+{
+	e.abandoned++;
+}
+
+static inline void on_sweep(void *arg)
+{
+	lane_sweep(e.lane);
+}
+
+static const struct lane_events events = {
+	.may_connect = on_may_connect,
+	.greet = on_greet,
+	.answered = on_answered,
+	.settled = on_settled,
+	.notice = on_notice,
+	.lost = on_lost,
+	.order = on_order,
+	.abandoned = on_abandoned,
+	.sweep = on_sweep,
+};
 
 static inline void on_poll(void *arg)
 {
@@ -134,9 +183,9 @@ static inline void lane_begin(void)
 {
 	const struct lane_config config = {.uri = &e.uri,
 					   .policy = &e.policy,
-					   .session = e.session,
 					   .lanes = 1,
 					   .client = "test",
+					   .retention = &e.retention,
 					   .events = &events};
 
 	e.lane = lane_new(&e.worker, &config);
@@ -148,6 +197,7 @@ static inline int teardown(void **state)
 {
 	unsigned buffers;
 
+	loop_run_posted(e.worker.loop);
 	lane_free(&e.lane);
 	fake_stop(&e.fake);
 	loop_timer_destroy(&e.poll);
