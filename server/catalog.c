@@ -109,6 +109,11 @@ static void run_close(struct offload_job *job)
 	export_free(&export);
 	pthread_mutex_lock(&server->lock);
 	server->catalog.opened--;
+	if (!server->catalog.closing && !server->catalog.retry_posted) {
+		/* A reload may have put it back meanwhile, when it was still locked. */
+		server->catalog.retry_posted = true;
+		loop_post(server->workers[0]->loop, &server->catalog.retry_work);
+	}
 	catalog_end_chore(server);
 	pthread_mutex_unlock(&server->lock);
 }
@@ -400,10 +405,21 @@ void catalog_refresh(struct server *server, bool loud)
 		add_chore(server, &chores, &e->chore, run_refresh);
 	}
 	for (const struct export_config *c = server->options->exports; c; c = c->next)
-		if (!catalog_find(server, c->name) && !is_opening(server, c->name))
+		if (!server->catalog.closing && !catalog_find(server, c->name) &&
+		    !is_opening(server, c->name))
 			begin_opening(server, c, loud, &chores);
 	pthread_mutex_unlock(&server->lock);
 	begin_chores(server, chores);
+}
+
+static void retry(void *arg)
+{
+	struct server *server = arg;
+
+	pthread_mutex_lock(&server->lock);
+	server->catalog.retry_posted = false;
+	pthread_mutex_unlock(&server->lock);
+	catalog_refresh(server, false);
 }
 
 /* ---- reload ---- */
@@ -451,6 +467,7 @@ int catalog_open(struct server *server, char *reason, size_t reason_size)
 	int error = 0;
 
 	server->catalog.reap_work = (struct loop_work){.callback = reap, .arg = server};
+	server->catalog.retry_work = (struct loop_work){.callback = retry, .arg = server};
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* clock_now()'s */
 	pthread_cond_init(&server->catalog.chores_done, &attr);

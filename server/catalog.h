@@ -38,6 +38,8 @@ struct catalog {
 
 	struct loop_work reap_work; /* in the first worker's loop */
 	bool reap_posted;
+	struct loop_work retry_work; /* likewise: what was closed may be wanted again */
+	bool retry_posted;
 	struct loop_work *closed; /* to be posted there when all are closed; NULL: nobody waits */
 
 	/* Fixed. */

@@ -11,7 +11,8 @@ mkdir stall
 	printf '[export brief]\npath = %s\nlease = 1s\n' "$T/brief"
 } >dstd.conf
 for workers in 1 3; do
-	LD_PRELOAD=$TOOLS/stalling_preload.so STALLING=$T/stall \
+	ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 STALLING=$T/stall \
+		LD_PRELOAD=$TOOLS/stalling_preload.so \
 		start_dstd -c "$T/dstd.conf" --workers $workers
 	"$TOOLS/rawclient" "$PORT" --stalling "$T/stall"
 	expect_match 'export rw: beta .* takes it over from alpha' cat "$DSTD_LOG"
