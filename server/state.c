@@ -246,7 +246,7 @@ int state_export_store(struct state *state, const char *name, const char *path,
 		       const struct state_export *in)
 {
 	uint8_t key[DST_ID_SIZE];
-	struct state_entry before;
+	struct state_entry before = {.has = 0};
 	struct look look;
 	int error;
 
