@@ -304,9 +304,7 @@ static enum record_verdict look_up(struct request *r, const struct wire_header *
 	uint16_t refused = *status;
 
 	if (!slot->record) {
-		if (!refused)
-			slot->record = record_table_new(LANE_DEPTH);
-		if (!refused && !slot->record)
+		if (!refused && !session_record(r->lane->session, slot, LANE_DEPTH))
 			*status = DST_ENOMEM;
 		if (*status)
 			return RECORD_NEW;

@@ -49,10 +49,11 @@ struct server {
 	struct session *sessions[SERVER_BUCKETS];
 	struct session *detached_oldest,
 		*detached_newest; /* those without connections, see there */
-	unsigned detached_count;
+	unsigned detached_count, detached_records;
 
 	/* Counted by any thread. */
 	_Atomic unsigned clients; /* connections that exist */
+	_Atomic unsigned records; /* tables, see session_record() */
 	_Atomic uint64_t refused, bad_headers;
 	_Atomic unsigned workers_busy; /* have not stopped yet */
 

@@ -60,6 +60,7 @@ static void leave_detached(struct server *server, struct session *session)
 	session->older = session->newer = NULL;
 	session->detached = false;
 	server->detached_count--;
+	server->detached_records -= session->records;
 }
 
 static void drop(struct server *server, struct session *session)
@@ -72,8 +73,11 @@ static void drop(struct server *server, struct session *session)
 	leave_detached(server, session);
 	fence_forget(session);
 	catalog_unref(server, session->export);
-	for (unsigned i = 0; i < DST_MAX_LANES; i++)
+	for (unsigned i = 0; i < DST_MAX_LANES; i++) {
+		if (session->slots[i].record)
+			atomic_fetch_sub(&server->records, 1);
 		record_table_free(&session->slots[i].record);
+	}
 	free(session);
 }
 
@@ -89,7 +93,13 @@ static void detach(struct server *server, struct session *session)
 	*(session->older ? &session->older->newer : &server->detached_oldest) = session;
 	server->detached_newest = session;
 	session->detached = true;
-	if (++server->detached_count > SESSION_MAX_DETACHED)
+	session->records = 0;
+	for (unsigned i = 0; i < DST_MAX_LANES; i++)
+		session->records += session->slots[i].record != NULL;
+	server->detached_count++;
+	server->detached_records += session->records;
+	while (server->detached_count > SESSION_MAX_DETACHED ||
+	       server->detached_records > SESSION_MAX_DETACHED_RECORDS)
 		drop(server, server->detached_oldest);
 }
 
@@ -308,6 +318,36 @@ uint16_t session_admit(struct session *session, struct session_slot *slot,
 		return DST_EPROTO;
 	slot->watermark = watermark;
 	return atomic_load_explicit(&session->ended, memory_order_relaxed);
+}
+
+static bool reserve_record(struct server *server)
+{
+	unsigned most = server->options->max_clients + SESSION_SPARE_RECORDS;
+	bool reserved = atomic_fetch_add(&server->records, 1) < most;
+
+	if (reserved)
+		return true;
+	pthread_mutex_lock(&server->lock);
+	while (atomic_load(&server->records) > most && server->detached_oldest)
+		drop(server, server->detached_oldest);
+	reserved = atomic_load(&server->records) <= most;
+	pthread_mutex_unlock(&server->lock);
+	if (!reserved)
+		atomic_fetch_sub(&server->records, 1);
+	return reserved;
+}
+
+struct record_table *session_record(struct session *session, struct session_slot *slot,
+				    uint32_t depth)
+{
+	struct server *server = session->export->server;
+
+	if (slot->record || !reserve_record(server))
+		return slot->record;
+	slot->record = record_table_new(depth);
+	if (!slot->record)
+		atomic_fetch_sub(&server->records, 1);
+	return slot->record;
 }
 
 /* ---- all of them ---- */

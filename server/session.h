@@ -23,7 +23,10 @@ struct lane;
 struct record_table;
 struct server;
 
-#define SESSION_MAX_DETACHED 256u /* without a connection and not holding; the oldest go first */
+#define SESSION_SPARE_RECORDS 1024u /* tables of absent lanes, beside max_clients for those here */
+/* Without a connection and not holding; the oldest go first: */
+#define SESSION_MAX_DETACHED 256u
+#define SESSION_MAX_DETACHED_RECORDS 256u /* tables that they have together, 160 KiB each */
 
 /* One lane's place. */
 struct session_slot {
@@ -32,7 +35,7 @@ struct session_slot {
 
 	/* The owner's thread's; handed on with the place. */
 	uint64_t watermark; /* the client is done with every id up to it */
-	struct record_table *record; /* the session's; made when it is needed, NULL before */
+	struct record_table *record; /* the session's; NULL until session_record() was needed */
 };
 
 struct session {
@@ -51,6 +54,7 @@ struct session {
 	struct session *next; /* in its bucket */
 	unsigned connections; /* owners and waiters */
 	uint64_t gone_since; /* clock_now() when the last one was gone */
+	unsigned records; /* tables that it had then */
 	bool detached; /* in the server's list of those, between these two */
 	struct session *older, *newer;
 	struct session_slot slots[DST_MAX_LANES];
@@ -94,6 +98,14 @@ void session_detach(struct server *server, struct lane *lane);
  */
 uint16_t session_admit(struct session *session, struct session_slot *slot,
 		       const struct wire_header *header, uint32_t depth);
+
+/*
+ * The slot's record, which is made if it isn't there. A session may have more lanes than connections, so
+ * the tables of all of them are bounded too: detached sessions are forgotten for it, the oldest
+ * first. NULL: there are too many, or no memory. From the lane's thread; takes the lock for that.
+ */
+struct record_table *session_record(struct session *session, struct session_slot *slot,
+				    uint32_t depth);
 
 /* The export is no longer offered: ends its sessions, those with connections once their I/O is
  * over. Under the lock. */

@@ -277,6 +277,30 @@ static void what_a_broken_connection_carried_is_sorted_out(void)
 	}
 }
 
+/* Sessions of many lanes that come, write and go: what is kept of them is bounded, and makes room. */
+static void those_who_have_gone_make_room(void)
+{
+	enum { SESSIONS = 36 }; /* more lanes than there are tables */
+
+	fill_blocks();
+	for (unsigned s = 0; s < SESSIONS && !failures; s++) {
+		static struct connection lanes[DST_MAX_LANES];
+		struct wire_attrs attrs;
+
+		session[0]++;
+		attrs = hello_attrs("shared", DST_PERM_READ | DST_PERM_WRITE);
+		attrs.lanes = DST_MAX_LANES;
+		for (attrs.lane = 0; attrs.lane < DST_MAX_LANES; attrs.lane++) {
+			struct connection *c = &lanes[attrs.lane];
+
+			CHECK(say_hello(c, &attrs) == DST_OK);
+			CHECK(call(c, write_at(0), a, BLOCK) == DST_OK);
+		}
+		for (unsigned i = 0; i < DST_MAX_LANES; i++)
+			hang_up(&lanes[i]);
+	}
+}
+
 const struct scenario once_scenarios[] = {
 	SCENARIO(what_has_run_is_answered_and_does_not_run_again),
 	SCENARIO(a_copy_keeps_its_length),
@@ -288,5 +312,6 @@ const struct scenario once_scenarios[] = {
 	SCENARIO(what_is_below_the_first_pending_is_done_with),
 	SCENARIO(pending_below_the_watermark_is_refused),
 	SCENARIO(what_a_broken_connection_carried_is_sorted_out),
+	SCENARIO(those_who_have_gone_make_room),
 	{0},
 };
