@@ -34,7 +34,8 @@ enum request_place {
 	REQUEST_HELD_UP, /* waits in its volume until no other has a part of its range */
 	REQUEST_WAITING, /* waits in a lane for a transaction or for the connection */
 	REQUEST_IN_FLIGHT, /* a transaction carries it */
-	REQUEST_IN_BACKEND /* a local backend works on it */
+	REQUEST_IN_BACKEND, /* a local backend works on it */
+	REQUEST_IN_MAP /* a map has passed it on in parts, or holds it until it can */
 };
 
 struct request {
