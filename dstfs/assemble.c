@@ -1,30 +1,197 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* assemble.c - see assemble.h. The one place that names concrete targets. */
+/*
+ * assemble.c - see assemble.h. The one place that names concrete targets.
+ *
+ * Files are opened first, all of them: that may fail, and can be undone. Remote nodes begin to run at
+ * once, on workers that may be running, which can't be undone; only want of memory can stop it then.
+ */
 #include "dstfs/assemble.h"
 
+#include "dstfs/linear.h"
 #include "dstfs/local.h"
 #include "dstfs/remote.h"
+#include "dstfs/stripe.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
-struct target *assemble(const struct volume_config *config, struct worker *workers,
-			unsigned worker_count, const struct target_policy *policy,
-			const char *client, void (*changed)(void *arg), void *changed_arg,
-			char *reason, size_t reason_size)
+static struct target *(*const map_makers[])(const struct map_setup *setup) = {
+	[MAP_LINEAR] = linear_new,
+	[MAP_STRIPE] = stripe_new,
+};
+
+struct builder {
+	const struct assembly *a;
+	struct target
+		*files[MAP_MAX_NODES]; /* opened, by the node's place; NULL: none, or in use */
+};
+
+static struct target *build(struct builder *b, const struct map_config *tree,
+			    void (*changed)(void *arg), void *changed_arg);
+
+static unsigned place_of(const struct builder *b, const struct node_config *node)
 {
-	const struct uri *uri = &config->nodes->uri; /* options.c has seen to there being one */
-	struct target *target;
+	unsigned place = 0;
 
-	if (config->tree->kind != MAP_NODE) {
-		snprintf(reason, reason_size, "volume %s: this version has no %s yet", config->name,
-			 map_kind_name(config->tree->kind));
-		return NULL;
+	for (const struct node_config *n = b->a->config->nodes; n != node; n = n->next)
+		place++;
+	return place;
+}
+
+static void nobody_to_tell(void *arg)
+{
+}
+
+/* Those of the tree and of its siblings behind it. False: the cause is in reason. */
+static bool open_files(struct builder *b, const struct map_config *tree)
+{
+	const struct assembly *a = b->a;
+	struct target *file;
+
+	for (; tree; tree = tree->next) {
+		if (!open_files(b, tree->children))
+			return false;
+		if (tree->kind != MAP_NODE || tree->node->uri.kind != URI_FILE)
+			continue;
+		file = local_new(&tree->node->uri, a->workers, a->worker_count, a->policy,
+				 nobody_to_tell, NULL, a->reason, a->reason_size);
+		if (!file)
+			return false;
+		b->files[place_of(b, tree->node)] = file;
 	}
-	if (uri->kind == URI_FILE)
-		return local_new(uri, workers, worker_count, policy, changed, changed_arg, reason,
-				 reason_size);
-	target = remote_new(uri, workers, worker_count, policy, client, changed, changed_arg);
-	if (!target)
-		snprintf(reason, reason_size, "out of memory");
+	return true;
+}
+
+static void close_files(struct builder *b)
+{
+	for (unsigned i = 0; i < MAP_MAX_NODES; i++)
+		target_destroy(&b->files[i]);
+}
+
+static struct target *out_of_memory(const struct builder *b)
+{
+	snprintf(b->a->reason, b->a->reason_size, "out of memory");
+	return NULL;
+}
+
+static struct target *build_node(struct builder *b, const struct node_config *node,
+				 void (*changed)(void *arg), void *changed_arg)
+{
+	const struct assembly *a = b->a;
+	struct target *target;
+	unsigned place;
+
+	if (node->uri.kind == URI_FILE) {
+		place = place_of(b, node);
+		target = b->files[place];
+		b->files[place] = NULL;
+		target->changed = changed; /* tells from this thread, later */
+		target->changed_arg = changed_arg;
+		return target;
+	}
+	target = remote_new(&node->uri, a->workers, a->worker_count, a->policy, a->client, changed,
+			    changed_arg);
+	return target ? target : out_of_memory(b);
+}
+
+/* "a", "stripe(b,c)": what the tree is called in messages; cut off where it is too long. */
+static void print_name(const struct map_config *tree, char *text, size_t size)
+{
+	size_t used;
+
+	if (tree->kind == MAP_NODE) {
+		snprintf(text, size, "%s", tree->node->name);
+		return;
+	}
+	snprintf(text, size, "%s(", map_kind_name(tree->kind));
+	for (const struct map_config *child = tree->children; child; child = child->next) {
+		used = strlen(text);
+		print_name(child, text + used, size - used);
+		used = strlen(text);
+		snprintf(text + used, size - used, child->next ? "," : ")");
+	}
+}
+
+/* Builds the child and puts it into the map. False: the cause is in reason. */
+static bool build_child(struct builder *b, const struct map_config *tree, struct target *map)
+{
+	char name[MAP_NAME_MAX + 1];
+	struct map_child *place;
+	struct target *child;
+
+	print_name(tree, name, sizeof(name));
+	place = map_next_child(map, name);
+	if (!place) {
+		snprintf(b->a->reason, b->a->reason_size, "%s is one too many", name);
+		return false;
+	}
+	child = build(b, tree, map_child_changed, place);
+	if (child)
+		map_join(place, child);
+	return child;
+}
+
+static struct target *build_map(struct builder *b, const struct map_config *tree,
+				void (*changed)(void *arg), void *changed_arg)
+{
+	const struct assembly *a = b->a;
+	const struct map_setup setup = {
+		.workers = a->workers,
+		.worker_count = a->worker_count,
+		.policy = a->policy,
+		.volume = a->config->name,
+		/* Only the outermost one may get more. */
+		.capacity = tree == a->config->tree ? MAP_MAX_NODES : tree->count,
+		.height = tree->height,
+		.chunk = tree->kind == MAP_STRIPE ? a->config->chunk : 0,
+		.changed = changed,
+		.changed_arg = changed_arg,
+	};
+	struct target *map = map_makers[tree->kind](&setup);
+
+	if (!map)
+		return out_of_memory(b);
+	for (const struct map_config *child = tree->children; child; child = child->next)
+		if (!build_child(b, child, map))
+			return NULL;
+	map_start(map);
+	return map;
+}
+
+/* Any part of the tree. */
+static struct target *build(struct builder *b, const struct map_config *tree,
+			    void (*changed)(void *arg), void *changed_arg)
+{
+	if (tree->kind == MAP_NODE)
+		return build_node(b, tree->node, changed, changed_arg);
+	return build_map(b, tree, changed, changed_arg);
+}
+
+struct target *assemble(const struct assembly *a, void (*changed)(void *arg), void *changed_arg)
+{
+	struct builder b = {.a = a};
+	struct target *target = NULL;
+
+	if (open_files(&b, a->config->tree))
+		target = build(&b, a->config->tree, changed, changed_arg);
+	close_files(&b); /* those of a tree that wasn't built */
 	return target;
+}
+
+int assemble_more(const struct assembly *a, struct target *map)
+{
+	const struct map_config *child = a->config->tree->children;
+	struct builder b = {.a = a};
+	bool good;
+
+	assert(a->config->tree->kind == MAP_LINEAR);
+	for (unsigned there = map_count(map); there; there--)
+		child = child->next;
+	good = open_files(&b, child);
+	for (; child && good; child = child->next)
+		good = build_child(&b, child, map);
+	close_files(&b);
+	return good ? 0 : EIO;
 }

@@ -9,10 +9,23 @@
 
 #include <stddef.h>
 
-/* Workers, policy and client must outlive the target. NULL: the cause, one line, in reason. */
-struct target *assemble(const struct volume_config *config, struct worker *workers,
-			unsigned worker_count, const struct target_policy *policy,
-			const char *client, void (*changed)(void *arg), void *changed_arg,
-			char *reason, size_t reason_size);
+struct assembly {
+	const struct volume_config *config; /* for the call only; the rest outlives the targets */
+	struct worker *workers;
+	unsigned worker_count;
+	const struct target_policy *policy;
+	const char *client; /* our name for servers */
+	char *reason; /* where the cause goes, one line, if it fails; for the call only */
+	size_t reason_size;
+};
+
+/* From worker 0's thread; the others may run. NULL: it failed. */
+struct target *assemble(const struct assembly *a, void (*changed)(void *arg), void *changed_arg);
+
+/*
+ * Adds to `map`, the outermost one, which is linear, what the configuration has more of it. Likewise from
+ * worker 0's thread. 0, or EIO: nothing was added, unless memory ran out.
+ */
+int assemble_more(const struct assembly *a, struct target *map);
 
 #endif

@@ -55,7 +55,22 @@ static void volume_destroy(struct mount_volume **pointer)
 	if (!mv)
 		return;
 	volume_free(&mv->volume);
+	free(mv->layout);
 	free(mv);
+}
+
+static struct assembly assembly_of(const struct mount_volume *mv,
+				   const struct volume_config *config, char *reason, size_t size)
+{
+	return (struct assembly){
+		.config = config,
+		.workers = mv->mount->workers,
+		.worker_count = mv->mount->worker_count,
+		.policy = volume_policy(mv->volume),
+		.client = mv->mount->client,
+		.reason = reason,
+		.reason_size = size,
+	};
 }
 
 static int add_volume(struct mount *mount, const struct volume_config *config, char *reason,
@@ -64,6 +79,7 @@ static int add_volume(struct mount *mount, const struct volume_config *config, c
 	const struct volume_options *options = &config->options;
 	unsigned index = mount->volume_count;
 	struct mount_volume *mv;
+	struct assembly assembly;
 	struct target *target;
 
 	if (index == MOUNT_MAX_VOLUMES) {
@@ -81,14 +97,15 @@ static int add_volume(struct mount *mount, const struct volume_config *config, c
 	mv->changed = (struct loop_work){.callback = run_changed, .arg = mv};
 	mv->volume = volume_new(config->name, mount->workers, mount->worker_count,
 				options->max_inflight, options->max_inflight_bytes);
-	if (!mv->volume)
+	mv->layout = map_config_text(config->tree, config->chunk);
+	if (!mv->volume || !mv->layout)
 		goto out_of_memory;
 	mount_volume_apply(mv, options);
 	volume_policy(mv->volume)->checksum = options->checksum;
 	volume_policy(mv->volume)->read_only = options->read_only;
 	volume_policy(mv->volume)->takeover = options->takeover;
-	target = assemble(config, mount->workers, mount->worker_count, volume_policy(mv->volume),
-			  mount->client, target_changed, mv, reason, size);
+	assembly = assembly_of(mv, config, reason, size);
+	target = assemble(&assembly, target_changed, mv);
 	if (!target) {
 		volume_destroy(&mv);
 		return EIO;
@@ -131,6 +148,38 @@ int mount_init(struct mount *mount, const struct dstfs_options *options,
 	return error;
 }
 
+/* What has become of its nodes: nothing, or more at the end of a linear map; else it's told. */
+static void reload_nodes(struct mount_volume *mv, const struct volume_config *config)
+{
+	char *layout = map_config_text(config->tree, config->chunk), reason[512];
+	const char *name = volume_name(mv->volume);
+	struct assembly assembly = assembly_of(mv, config, reason, sizeof(reason));
+
+	if (!layout)
+		return;
+	if (!strcmp(layout, mv->layout)) {
+		free(layout);
+		return;
+	}
+	if (!map_config_extends(mv->layout, layout)) {
+		log_warn("volume %s: its nodes or its map have changed, which needs a new mount; "
+			 "only "
+			 "a linear map may get more nodes, at its end",
+			 name);
+		free(layout);
+		return;
+	}
+	if (assemble_more(&assembly, volume_target(mv->volume))) {
+		log_error("volume %s was not extended: %s", name, reason);
+		free(layout);
+		return;
+	}
+	log_info("volume %s: its map has %u parts now; new ones count when their sizes are known",
+		 name, config->tree->count);
+	free(mv->layout);
+	mv->layout = layout;
+}
+
 void mount_reload(struct mount *mount, const struct volume_config *volumes)
 {
 	unsigned before = mount->volume_count;
@@ -139,9 +188,10 @@ void mount_reload(struct mount *mount, const struct volume_config *volumes)
 	for (const struct volume_config *c = volumes; c; c = c->next) {
 		struct mount_volume *mv = mount_find_name(mount, c->name);
 
-		if (mv)
+		if (mv) {
 			mount_volume_apply(mv, &c->options);
-		else if (add_volume(mount, c, reason, sizeof(reason)))
+			reload_nodes(mv, c);
+		} else if (add_volume(mount, c, reason, sizeof(reason)))
 			log_error("volume %s was not added: %s", c->name, reason);
 		else
 			log_info("volume %s was added", c->name);
@@ -155,8 +205,8 @@ void mount_reload(struct mount *mount, const struct volume_config *volumes)
 			log_warn("volume %s is no longer configured; it stays until the next mount",
 				 volume_name(mount->volumes[i]->volume));
 	}
-	log_info("configuration read again: times, resends and new volumes are in force; nodes, "
-		 "cache and permissions of old volumes need a new mount");
+	log_info("configuration read again: times, limits and new volumes are in force; cache and "
+		 "permissions of old volumes need a new mount");
 }
 
 struct mount_volume *mount_find_inode(struct mount *mount, uint64_t inode)

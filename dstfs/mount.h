@@ -28,6 +28,7 @@ struct mount_volume {
 	enum cache_mode cache;
 	/* As given last, on worker 0; of these, what may change while it runs is in force. */
 	struct volume_options options;
+	char *layout; /* map_config_text() of its nodes; worker 0's */
 	bool keep_cache; /* the page cache stays valid between opens */
 	_Atomic uint64_t wait; /* nanoseconds that an open waits for an absent node */
 	_Atomic int64_t mtime; /* seconds since 1970 */
