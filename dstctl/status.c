@@ -22,6 +22,7 @@
 struct subject {
 	const json_t *object;
 	const json_t *owner;
+	unsigned depth; /* how deep in a tree of nodes it is */
 };
 
 /* A column: its title, and how its cells are made of the subject's field `name`. */
@@ -35,6 +36,21 @@ struct field {
 static char *cell_text(const struct subject *subject, const struct field *field)
 {
 	return human_field(subject->object, field->name);
+}
+
+/* A map by its name; a node by its own, which one alone doesn't have, and its URI. */
+static char *cell_node(const struct subject *subject, const struct field *field)
+{
+	const bool is_map = json_object_get(subject->object, "map");
+	const bool named = !is_map && json_object_get(subject->object, "name");
+	char *name = named ? human_field(subject->object, "name") : human_format("%s", "");
+	char *what = human_field(subject->object, is_map ? "map" : field->name);
+	char *text = human_format("%*s%s%s%s", (int)(2 * subject->depth), "", name,
+				  named ? " " : "", what);
+
+	free(name);
+	free(what);
+	return text;
 }
 
 static char *cell_owner(const struct subject *subject, const struct field *field)
@@ -65,14 +81,14 @@ static char *cell_duration(const struct subject *subject, const struct field *fi
 
 static char *cell_counter(const struct subject *subject, const struct field *field)
 {
-	const struct subject counters = {json_object_get(subject->object, "counters"), NULL};
+	const struct subject counters = {.object = json_object_get(subject->object, "counters")};
 
 	return cell_number(&counters, field);
 }
 
 static char *cell_counter_size(const struct subject *subject, const struct field *field)
 {
-	const struct subject counters = {json_object_get(subject->object, "counters"), NULL};
+	const struct subject counters = {.object = json_object_get(subject->object, "counters")};
 
 	return cell_size(&counters, field);
 }
@@ -102,7 +118,7 @@ static char *cell_mode(const struct subject *subject, const struct field *field)
 /* A field of the export's holder; "shared" where there is none because several may write. */
 static char *cell_holder(const struct subject *subject, const struct field *field)
 {
-	const struct subject holder = {json_object_get(subject->object, "holder"), NULL};
+	const struct subject holder = {.object = json_object_get(subject->object, "holder")};
 
 	if (json_is_true(json_object_get(subject->object, "shared")))
 		return human_format("shared");
@@ -183,7 +199,7 @@ static const struct field volume_fields[] = {
 
 static const struct field node_fields[] = {
 	{"VOLUME", 0, cell_owner, "name"},
-	{"NODE", 0, cell_text, "uri"},
+	{"NODE", 0, cell_node, "uri"},
 	{"STATE", 0, cell_text, "state"},
 	{"FOR", TABLE_RIGHT, cell_duration, "state_for_s"},
 	{"PEER", 0, cell_text, "peer"},
@@ -243,16 +259,46 @@ static struct table *new_table(const struct field *fields)
 	return table;
 }
 
-static void add_row(struct table *table, const struct field *fields, const json_t *object,
-		    const json_t *owner)
+/* Does anything below it give a reason? What is above that only says the same again. */
+static bool is_explained(const json_t *parts, const char *inner)
 {
-	const struct subject subject = {object, owner};
-	const char *reason = json_string_value(json_object_get(object, "reason"));
+	const json_t *part;
+	size_t index;
 
+	json_array_foreach(parts, index, part)
+	{
+		const char *reason = json_string_value(json_object_get(part, "reason"));
+
+		if ((reason && *reason) || is_explained(json_object_get(part, inner), inner))
+			return true;
+	}
+	return false;
+}
+
+static void add_row(struct table *table, const struct field *fields, const struct subject *subject)
+{
 	for (const struct field *field = fields; field->title; field++)
-		table_cell(table, field->cell(&subject, field));
-	if (reason && *reason)
-		table_note(table, human_field(object, "reason"));
+		table_cell(table, field->cell(subject, field));
+}
+
+/* The `inner` of the object, and theirs, if there is a tree of them. */
+static void add_parts(struct table *table, const struct field *fields, const char *inner,
+		      const struct subject *subject)
+{
+	const json_t *part;
+	size_t index;
+
+	json_array_foreach(json_object_get(subject->object, inner), index, part)
+	{
+		struct subject below = {part, subject->owner, subject->depth};
+		const char *reason = json_string_value(json_object_get(part, "reason"));
+
+		add_row(table, fields, &below);
+		if (reason && *reason && !is_explained(json_object_get(part, inner), inner))
+			table_note(table, human_field(part, "reason"));
+		below.depth++;
+		add_parts(table, fields, inner, &below);
+	}
 }
 
 /* Two tables: what the daemon has of `outer`, and all the `inner` of those. */
@@ -260,14 +306,14 @@ static void print_tables(const json_t *daemon, const char *outer, const struct f
 			 const char *inner, const struct field *inner_fields)
 {
 	struct table *outer_table = new_table(outer_fields), *inner_table = new_table(inner_fields);
-	const json_t *object, *part;
-	size_t index, part_index;
+	const json_t *object;
+	size_t index;
 
 	json_array_foreach(json_object_get(daemon, outer), index, object)
 	{
-		add_row(outer_table, outer_fields, object, daemon);
-		json_array_foreach(json_object_get(object, inner), part_index, part)
-			add_row(inner_table, inner_fields, part, object);
+		add_row(outer_table, outer_fields, &(struct subject){.object = object});
+		add_parts(inner_table, inner_fields, inner,
+			  &(struct subject){.object = object, .owner = object});
 	}
 	table_print(outer_table, stdout);
 	table_print(inner_table, stdout);

@@ -179,21 +179,29 @@ void node_statfs(fuse_req_t req, fuse_ino_t inode)
 
 /* ---- extended attributes: what a script wants to know of a volume ---- */
 
-/* Appends what status tells of each node under `key`, separated by spaces. */
-static void nodes_text(const struct mount_volume *mv, const char *key, char *text, size_t size)
+/* Appends what is told of each node, down all maps, under `key`, separated by spaces. */
+static void append_nodes(const json_t *nodes, const char *key, char *text, size_t size)
 {
-	json_t *status = volume_status(mv->volume), *node;
-	size_t index, used = 0;
+	const json_t *node;
+	size_t index;
 
-	text[0] = 0;
-	json_array_foreach(json_object_get(status, "nodes"), index, node)
+	json_array_foreach(nodes, index, node)
 	{
 		const char *value = json_string_value(json_object_get(node, key));
+		size_t used = strlen(text);
 
-		if (value && used < size)
-			used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " " : "",
-						 value);
+		if (value)
+			snprintf(text + used, size - used, "%s%s", used ? " " : "", value);
+		append_nodes(json_object_get(node, "nodes"), key, text, size);
 	}
+}
+
+static void nodes_text(const struct mount_volume *mv, const char *key, char *text, size_t size)
+{
+	json_t *status = volume_status(mv->volume);
+
+	text[0] = 0;
+	append_nodes(json_object_get(status, "nodes"), key, text, size);
 	json_decref(status);
 }
 

@@ -63,6 +63,28 @@ static const char dstfs_shown[] =
 	"  bücher  dst://backup.example.org/books  connecting  12m 34s  -                -           0/1     0         -        -\n"
 	"      connection refused\n";
 
+static const char tree_status[] =
+	"{\"kind\":\"dstfs\",\"volumes\":[{\"name\":\"v\",\"nodes\":[{\"map\":\"linear\",\"state\":"
+	"\"away\",\"reason\":\"stripe(b,c): c: reset\",\"nodes\":[{\"name\":\"a\",\"uri\":\"file:///a\","
+	"\"state\":\"ready\",\"reason\":\"\"},{\"name\":\"stripe(b,c)\",\"map\":\"stripe\",\"state\":"
+	"\"away\",\"reason\":\"c: reset\",\"nodes\":[{\"name\":\"b\",\"uri\":\"dst://h/b\",\"state\":"
+	"\"ready\"},{\"name\":\"c\",\"uri\":\"dst://h/c\",\"state\":\"away\",\"reason\":\"reset\"}]}]}]},"
+	"{\"name\":\"w\",\"nodes\":[{\"map\":\"stripe\",\"reason\":\"it shrank\",\"nodes\":[{\"name\":"
+	"\"a\",\"uri\":\"dst://h/d\"}]}]}]}";
+
+/* Each node behind its volume, indented by its place in the tree; a reason stands where it is from. */
+static const char tree_shown[] =
+	"  VOLUME  NODE             STATE\n"
+	"  v       linear           away\n"
+	"  v         a file:///a    ready\n"
+	"  v         stripe         away\n"
+	"  v           b dst://h/b  ready\n"
+	"  v           c dst://h/c  away\n"
+	"      reset\n"
+	"  w       stripe           -\n"
+	"      it shrank\n"
+	"  w         a dst://h/d    -\n";
+
 static const char dstd_status[] =
 	"{\"kind\":\"dstd\",\"version\":\"0.1.0\",\"pid\":17,\"uptime_s\":59,\"workers\":1,"
 	"\"listens\":[\"127.0.0.1:10878\",\"unix:/run/dst.sock\"],\"clients\":1,\"counters\":"
@@ -361,6 +383,26 @@ static void assert_harmless(const char *text)
 	}
 }
 
+/* Of each line, what stands in the first columns. */
+static void nodes_are_shown_as_a_tree(void **state)
+{
+	char shown[2048] = "";
+	const char *line;
+
+	add_fake("dstfs", NULL, tree_status);
+	assert_int_equal(run("status"), 0);
+	line = strstr(test.out, "  VOLUME  NODE");
+	for (; line && *line; line = strchr(line, '\n') + 1) {
+		size_t length = strcspn(line, "\n");
+		const char *state_column = length > 30 ? line + 27 : line + length;
+
+		length = state_column - line + strcspn(state_column, " \n");
+		snprintf(shown + strlen(shown), sizeof(shown) - strlen(shown), "%.*s\n",
+			 (int)length, line);
+	}
+	assert_string_equal(shown, tree_shown);
+}
+
 static void control_characters_never_reach_the_terminal(void **state)
 {
 	static const char evil[] = "x\\u001b]0;y\\u0007\\r\\n\\t\\u007f\\u009b2J\\u202egpj";
@@ -484,6 +526,7 @@ int main(void)
 		TEST(a_daemon_that_refuses_is_told_and_the_others_shown),
 		TEST(a_daemon_that_hangs_does_not_hide_the_others),
 		TEST(every_field_is_optional),
+		TEST(nodes_are_shown_as_a_tree),
 		TEST(control_characters_never_reach_the_terminal),
 		TEST(outside_of_utf8_only_ascii_is_printed),
 		TEST(wrong_usage_is_one_line_and_status_2),
