@@ -16,8 +16,8 @@
  *     80   4  ancestors      how many
  *     84   4  zero
  *     88 512  ancestors      MIRROR_ANCESTORS uuids, newest first; the rest is zero
- *    600 320  members        MIRROR_MAX_NODES times: u32 state, u32 MEMBER_*, id, left
- *    920      zero
+ *    600 384  members        MIRROR_MAX_NODES times: u32 state, u32 MEMBER_*, id, left, u64 size
+ *    984      zero
  *   4088   8  digest         XXH3-64 of all before it, with the seed SUPER_MAGIC
  *
  * And a piece of a map: 8 bytes XXH3-64 of all behind them, with a seed made of the set, the map and the
@@ -38,7 +38,7 @@
 #define FLAG_CLEAN 0x1u
 #define MEMBER_DETACHED 0x1u
 #define MEMBER_FULL 0x2u
-#define MEMBER_SIZE 40u
+#define MEMBER_SIZE 48u
 #define AT_ANCESTORS 88u
 #define AT_MEMBERS (AT_ANCESTORS + MIRROR_ANCESTORS * DST_ID_SIZE)
 #define AT_END (AT_MEMBERS + MIRROR_MAX_NODES * MEMBER_SIZE)
@@ -71,7 +71,7 @@ static uint64_t tail_size(uint64_t data_size, uint32_t region_size)
 	uint64_t maps = (uint64_t)pieces_of(regions_of(data_size, region_size)) * MIRROR_MAP_BLOCK *
 			(1 + MIRROR_MAX_NODES);
 
-	return round_down(maps + MIRROR_BLOCK - 1) + (uint64_t)MIRROR_COPIES * MIRROR_BLOCK;
+	return round_down(maps + MIRROR_BLOCK - 1) + MIRROR_MIN_SIZE;
 }
 
 uint32_t mirror_region_size(uint64_t data_size)
@@ -85,18 +85,19 @@ uint32_t mirror_region_size(uint64_t data_size)
 
 uint64_t mirror_data_size(uint64_t node_size)
 {
-	uint64_t whole = round_down(node_size), tail;
+	const uint64_t most = (uint64_t)MIRROR_MAX_REGIONS * MIRROR_MAX_REGION;
+	uint64_t whole = round_down(node_size), used = whole < most ? whole : most, tail;
 
 	/* The tail for all of it is at least that for what is left, which is less. */
-	tail = tail_size(whole, mirror_region_size(whole));
-	if (whole <= tail || regions_of(whole, mirror_region_size(whole)) > MIRROR_MAX_REGIONS)
+	tail = tail_size(used, mirror_region_size(used));
+	if (whole <= tail)
 		return 0;
-	return whole - tail;
+	return whole - tail < most ? whole - tail : most;
 }
 
 uint64_t mirror_super_offset(uint64_t size, unsigned copy)
 {
-	assert(copy < MIRROR_COPIES);
+	assert(copy < MIRROR_COPIES && size >= MIRROR_MIN_SIZE);
 	return round_down(size) - (uint64_t)(MIRROR_COPIES - copy) * MIRROR_BLOCK;
 }
 
@@ -142,7 +143,9 @@ bool mirror_generation_contains(const struct mirror_super *super, const uint8_t 
 		if (!memcmp(super->ancestors[i], uuid, DST_ID_SIZE))
 			return true;
 	for (unsigned i = 0; i < MIRROR_MAX_NODES; i++)
-		if (super->members[i].state == MIRROR_ABSENT &&
+		/* One that is being copied to may not have been told yet, only the others. */
+		if ((super->members[i].state == MIRROR_ABSENT ||
+		     super->members[i].state == MIRROR_INCONSISTENT) &&
 		    !memcmp(super->members[i].left, uuid, DST_ID_SIZE))
 			return true;
 	return false;
@@ -175,6 +178,7 @@ void mirror_super_encode(uint8_t out[MIRROR_SUPER_SIZE], const struct mirror_sup
 					 (member->full ? MEMBER_FULL : 0));
 		memcpy(at + 8, member->id, DST_ID_SIZE);
 		memcpy(at + 24, member->left, DST_ID_SIZE);
+		le64_put(at + 40, member->size);
 	}
 	le64_put(out + AT_DIGEST, checksum_seeded(out, AT_DIGEST, SUPER_MAGIC));
 }
@@ -213,6 +217,7 @@ static const char *members_decode(struct mirror_super *super, const uint8_t *in)
 		member->full = flags & MEMBER_FULL;
 		memcpy(member->id, at + 8, DST_ID_SIZE);
 		memcpy(member->left, at + 24, DST_ID_SIZE);
+		member->size = le64_get(at + 40);
 		if (state == MIRROR_FREE && !all_zero(at, MEMBER_SIZE))
 			return "a slot without a member isn't empty";
 		if (state == MIRROR_IN_SYNC && flags)
@@ -242,6 +247,15 @@ static const char *sizes_check(const struct mirror_super *super, uint64_t size)
 	return NULL;
 }
 
+/* There is one encoding of each superblock: what this version doesn't know must be zero. */
+static bool is_encoding_of(const uint8_t in[MIRROR_SUPER_SIZE], const struct mirror_super *super)
+{
+	uint8_t again[MIRROR_SUPER_SIZE];
+
+	mirror_super_encode(again, super);
+	return !memcmp(in, again, MIRROR_SUPER_SIZE);
+}
+
 int mirror_super_decode(struct mirror_super *super, const uint8_t in[MIRROR_SUPER_SIZE],
 			uint64_t size, char *reason, size_t reason_size)
 {
@@ -250,8 +264,10 @@ int mirror_super_decode(struct mirror_super *super, const uint8_t in[MIRROR_SUPE
 	*super = (struct mirror_super){.sequence = 0};
 	if (le64_get(in) != SUPER_MAGIC)
 		return ENOENT;
-	if (checksum_seeded(in, AT_DIGEST, SUPER_MAGIC) != le64_get(in + AT_DIGEST))
-		return refuse(reason, reason_size, "the superblock's digest is wrong");
+	if (checksum_seeded(in, AT_DIGEST, SUPER_MAGIC) != le64_get(in + AT_DIGEST)) {
+		refuse(reason, reason_size, "the superblock's digest is wrong");
+		return EBADMSG;
+	}
 	if (le32_get(in + 8) != MIRROR_VERSION) {
 		refuse(reason, reason_size, "the mirror has version %u of the format, not %u",
 		       le32_get(in + 8), MIRROR_VERSION);
@@ -267,13 +283,15 @@ int mirror_super_decode(struct mirror_super *super, const uint8_t in[MIRROR_SUPE
 	memcpy(super->generation.uuid, in + 64, DST_ID_SIZE);
 	super->ancestor_count = le32_get(in + 80);
 	if (super->self >= MIRROR_MAX_NODES || super->ancestor_count > MIRROR_ANCESTORS ||
-	    le32_get(in + 36) & ~FLAG_CLEAN)
+	    super->sequence == UINT64_MAX || super->generation.counter == UINT64_MAX)
 		return refuse(reason, reason_size, "a field of the superblock is out of bounds");
 	memcpy(super->ancestors, in + AT_ANCESTORS,
 	       super->ancestor_count * sizeof(super->ancestors[0]));
 	wrong = members_decode(super, in + AT_MEMBERS);
 	if (!wrong)
 		wrong = sizes_check(super, size);
+	if (!wrong && !is_encoding_of(in, super))
+		wrong = "the superblock has something in it that should be zero";
 	return wrong ? refuse(reason, reason_size, "%s", wrong) : 0;
 }
 
@@ -289,9 +307,10 @@ int mirror_super_choose(struct mirror_super *super, unsigned *next,
 	for (unsigned i = 0; i < MIRROR_COPIES; i++) {
 		errors[i] = mirror_super_decode(&found[i], copies[i], size, reason, reason_size);
 		traces += errors[i] != ENOENT;
-		/* A later version may mean by its copies what it likes. */
-		if (errors[i] == EPROTO)
-			return EPROTO;
+		/* Not torn, but wrong: it may be the newest. A later version may mean by its
+		 * copies what it likes. */
+		if (errors[i] == EINVAL || errors[i] == EPROTO)
+			return errors[i];
 		if (!errors[i] &&
 		    (best == MIRROR_COPIES || found[i].sequence > found[best].sequence))
 			best = i;

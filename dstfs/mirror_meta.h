@@ -19,7 +19,11 @@
  * The first MIRROR_SUPER_SIZE bytes of its block; the rest is not used. The newest valid copy
  * counts: the one with the highest `sequence`. A new one is written over an invalid copy, or over the
  * one with the lowest sequence: so a torn write never costs the newest. Two copies of one
- * sequence and different content, or none valid: the node is unknown, and refused.
+ * sequence and different content, one with a good digest and bad content, or none valid: the node is
+ * unknown, and refused.
+ *
+ * A node that has grown since has its superblocks where its end was: `size` of its member, in the other
+ * nodes' superblocks or the client's witness, tells where to look if there are none at its end.
  *
  * 3. Maps
  *
@@ -45,6 +49,7 @@
 #define MIRROR_MAX_NODES 8u /* members of a mirror */
 #define MIRROR_BLOCK (64u << 10) /* bytes; the unit of the layout */
 #define MIRROR_COPIES 4u /* superblocks of a node */
+#define MIRROR_MIN_SIZE ((uint64_t)MIRROR_COPIES * MIRROR_BLOCK) /* bytes of a node that has them */
 #define MIRROR_SUPER_SIZE 4096u /* bytes of an encoded superblock */
 #define MIRROR_MAP_BLOCK 4096u /* bytes of a stored piece of a map */
 #define MIRROR_MAP_HEADER 32u /* bytes of its header */
@@ -68,10 +73,16 @@ struct mirror_member {
 	uint8_t id[DST_ID_SIZE]; /* the node's own, drawn when it became a member */
 	bool detached; /* ABSENT by command, with a clean generation: an offline backup */
 	bool full; /* INCONSISTENT, ABSENT: its missed map means nothing, all must be compared */
-	uint8_t left[DST_ID_SIZE]; /* ABSENT: the last generation that it was in sync in */
+	/* ABSENT, and kept while INCONSISTENT: the last generation that it was in sync in. */
+	uint8_t left[DST_ID_SIZE];
+	uint64_t size; /* bytes of its node, when its superblocks were placed; 0: not known */
 };
 
-/* Two are the same if the uuids are; the counter is for people, and breaks no tie. */
+/*
+ * Two are the same if the uuids are; the counter is for people, and breaks no tie. All superblocks of one
+ * generation have the same members IN_SYNC: a change of them that is tried again, because another node
+ * has failed meanwhile, raises it again.
+ */
 struct mirror_generation {
 	uint64_t counter;
 	uint8_t uuid[DST_ID_SIZE];
@@ -97,23 +108,25 @@ struct mirror_super {
 void mirror_super_encode(uint8_t out[MIRROR_SUPER_SIZE], const struct mirror_super *super);
 
 /* Decodes and validates all that needs no other node. `size`: of the node. 0; ENOENT if these bytes
- * are no superblock at all; EINVAL or EPROTO (of another version) with the cause in reason. */
+ * are no superblock at all; EBADMSG (torn), EINVAL or EPROTO (of another version) with the cause in
+ * reason. */
 int mirror_super_decode(struct mirror_super *super, const uint8_t in[MIRROR_SUPER_SIZE],
 			uint64_t size, char *reason, size_t reason_size);
 
 /*
  * Judges a node by the four copies read from it: copies[i] is the first MIRROR_SUPER_SIZE bytes of copy
- * i. 0: *super is the newest, *next the copy to be written next. ENOENT: no trace of a mirror. EINVAL:
- * there is one, but it can't be told which copy is right: refused, reason says why.
+ * i. 0: *super is the newest, *next the copy to be written next. ENOENT: no trace of a mirror. EINVAL,
+ * EPROTO: there is one, but it can't be told which copy is right: refused, reason says why.
  */
 int mirror_super_choose(struct mirror_super *super, unsigned *next,
 			const uint8_t copies[MIRROR_COPIES][MIRROR_SUPER_SIZE], uint64_t size,
 			char *reason, size_t reason_size);
 
-uint64_t mirror_super_offset(uint64_t size, unsigned copy); /* on a node of `size` bytes */
+/* On a node of `size` bytes, which are MIRROR_MIN_SIZE or more. */
+uint64_t mirror_super_offset(uint64_t size, unsigned copy);
 
 /* The region size for a mirror of this size, and what of nodes of node_size bytes (the smallest) is
- * left for data. 0 bytes: too small. */
+ * left for data, at most what MIRROR_MAX_REGIONS have. 0 bytes: too small. */
 uint32_t mirror_region_size(uint64_t data_size);
 uint64_t mirror_data_size(uint64_t node_size);
 
