@@ -13,6 +13,7 @@ struct judge {
 	unsigned count;
 	const struct mirror_witness *witness;
 	const struct mirror_start_policy *policy;
+	const uint8_t *set; /* that is judged */
 	const struct mirror_super *newest;
 };
 
@@ -38,62 +39,130 @@ static bool of_set(const struct judge *judge, unsigned i)
 {
 	const struct mirror_found *found = &judge->found[i];
 
-	return found->present && !found->blank &&
-	       (!judge->newest || same(found->super.set, judge->newest->set));
+	return found->present && !found->blank && same(found->super.set, judge->set);
 }
 
-/* Its name if a node of the configuration is known to be the member in that slot. */
-static const char *slot_name(const struct judge *judge, unsigned slot, char text[32])
+/* Is the node there, and that member? Once there are roles. */
+static bool is_member(const struct judge *judge, unsigned i, unsigned slot)
+{
+	return judge->start->roles[i] != MIRROR_ROLE_MISSING &&
+	       judge->start->roles[i] != MIRROR_ROLE_FOREIGN && judge->found[i].super.self == slot;
+}
+
+static bool slot_is_there(const struct judge *judge, unsigned slot)
 {
 	for (unsigned i = 0; i < judge->count; i++)
-		if (of_set(judge, i) && judge->found[i].super.self == slot)
+		if (is_member(judge, i, slot))
+			return true;
+	return false;
+}
+
+/* The one node that isn't there, if only one member isn't either; NULL: there may be several. */
+static const char *only_missing(const struct judge *judge)
+{
+	const char *name = NULL;
+	unsigned nodes = 0, members = 0;
+
+	for (unsigned i = 0; i < judge->count; i++) {
+		if (judge->start->roles[i] != MIRROR_ROLE_MISSING)
+			continue;
+		nodes++;
+		name = judge->found[i].name;
+	}
+	for (unsigned slot = 0; slot < MIRROR_MAX_NODES; slot++) {
+		members += judge->newest->members[slot].state != MIRROR_FREE &&
+			   !slot_is_there(judge, slot);
+	}
+	return nodes == 1 && members == 1 ? name : NULL;
+}
+
+/* What the node is called that is that member, as far as one can tell. */
+static const char *slot_name(const struct judge *judge, unsigned slot, char text[32])
+{
+	const char *missing = only_missing(judge);
+
+	for (unsigned i = 0; i < judge->count; i++)
+		if (is_member(judge, i, slot))
 			return judge->found[i].name;
+	if (missing)
+		return missing;
 	snprintf(text, 32, "member %u", slot + 1);
 	return text;
 }
 
-/* All that are there must be of one mirror, and of the witness's. */
+static const uint8_t *own_id(const struct mirror_found *found)
+{
+	return found->super.members[found->super.self].id;
+}
+
+/* Who claims to be what another node is? */
+static bool has_copies(struct judge *judge)
+{
+	for (unsigned i = 0; i < judge->count; i++)
+		for (unsigned j = 0; j < i; j++) {
+			if (!of_set(judge, i) || !of_set(judge, j) ||
+			    !same(own_id(&judge->found[i]), own_id(&judge->found[j])))
+				continue;
+			say(judge, "%s and %s claim to be the same member: one is a copy",
+			    judge->found[j].name, judge->found[i].name);
+			return true;
+		}
+	return false;
+}
+
+/*
+ * Which mirror it is about: the one that was used here before, if a node of it is there; else all must
+ * be of one. Nodes of others are like those without any.
+ */
 static bool choose_set(struct judge *judge)
 {
-	const struct mirror_found *first = NULL;
+	const struct mirror_witness *witness = judge->witness;
+	const struct mirror_found *first = NULL, *other = NULL;
 
 	for (unsigned i = 0; i < judge->count; i++) {
 		const struct mirror_found *found = &judge->found[i];
 
 		if (!found->present || found->blank)
 			continue;
-		if (first && !same(found->super.set, first->super.set)) {
-			say(judge,
-			    "%s and %s belong to different mirrors: one of them is not what the "
-			    "configuration means, or must be replaced (dstctl mirror replace)",
-			    first->name, found->name);
-			return false;
+		if (witness->known && same(found->super.set, witness->set)) {
+			judge->set = witness->set;
+			return !has_copies(judge);
 		}
-		for (unsigned j = 0; j < i; j++) {
-			const struct mirror_found *other = &judge->found[j];
-
-			if (!other->present || other->blank ||
-			    found->super.self != other->super.self)
-				continue;
-			say(judge, "%s and %s claim to be the same member: one is a copy",
-			    other->name, found->name);
-			return false;
-		}
-		first = found;
+		if (!first)
+			first = found;
+		else if (!same(found->super.set, first->super.set))
+			other = found;
 	}
-	if (!first) {
+	if (!first)
 		say(judge,
 		    "no node that is there holds a mirror: create it (dstctl mirror create), "
 		    "or wait for the others");
-		return false;
-	}
-	if (judge->witness->known && !judge->policy->force &&
-	    !same(judge->witness->set, first->super.set)) {
-		say(judge, "%s belongs to another mirror than the one that was used here before",
+	else if (other)
+		say(judge,
+		    "%s and %s belong to different mirrors: one of them is not what the "
+		    "configuration means, or must be replaced (dstctl mirror replace)",
+		    first->name, other->name);
+	else if (witness->known && !judge->policy->force)
+		say(judge,
+		    "%s belongs to another mirror than the one that was used here before; if it is "
+		    "meant, start by force",
 		    first->name);
-		return false;
-	}
-	return true;
+	else
+		judge->set = first->super.set;
+	return judge->set && !has_copies(judge);
+}
+
+/*
+ * A node that isn't in sync is told of some changes of a generation only, so of two superblocks of
+ * one generation that of a node in sync counts.
+ */
+static bool is_newer(const struct mirror_super *a, const struct mirror_super *than)
+{
+	if (!mirror_generation_contains(than, a->generation.uuid))
+		return true;
+	return same(a->generation.uuid, than->generation.uuid) &&
+	       a->members[a->self].state == MIRROR_IN_SYNC &&
+	       than->members[than->self].state != MIRROR_IN_SYNC;
 }
 
 /* The generation that contains all others; false: two moved on without each other. */
@@ -104,8 +173,7 @@ static bool choose_newest(struct judge *judge)
 	for (unsigned i = 0; i < judge->count; i++)
 		if (of_set(judge, i) &&
 		    (newest == judge->count ||
-		     !mirror_generation_contains(&judge->found[newest].super,
-						 judge->found[i].super.generation.uuid)))
+		     is_newer(&judge->found[i].super, &judge->found[newest].super)))
 			newest = i;
 	judge->start->newest = newest;
 	judge->newest = &judge->found[newest].super;
@@ -129,6 +197,30 @@ static bool choose_newest(struct judge *judge)
 	return true;
 }
 
+/* Superblocks of the newest generation must agree about who is in sync. */
+static bool contradicts(struct judge *judge)
+{
+	for (unsigned i = 0; i < judge->count; i++) {
+		const struct mirror_super *super = &judge->found[i].super;
+
+		if (!of_set(judge, i) ||
+		    !same(super->generation.uuid, judge->newest->generation.uuid))
+			continue;
+		for (unsigned slot = 0; slot < MIRROR_MAX_NODES; slot++) {
+			if ((super->members[slot].state == MIRROR_IN_SYNC) ==
+			    (judge->newest->members[slot].state == MIRROR_IN_SYNC))
+				continue;
+			say(judge,
+			    "%s and %s say different things of generation %llu: one of them was "
+			    "changed from outside",
+			    judge->found[judge->start->newest].name, judge->found[i].name,
+			    (unsigned long long)super->generation.counter);
+			return true;
+		}
+	}
+	return false;
+}
+
 static enum mirror_role role_of(const struct judge *judge, unsigned i)
 {
 	const struct mirror_found *found = &judge->found[i];
@@ -136,10 +228,10 @@ static enum mirror_role role_of(const struct judge *judge, unsigned i)
 
 	if (!found->present)
 		return MIRROR_ROLE_MISSING;
-	if (found->blank)
+	if (!of_set(judge, i))
 		return MIRROR_ROLE_FOREIGN;
 	member = &judge->newest->members[found->super.self];
-	if (!same(member->id, found->super.members[found->super.self].id))
+	if (!same(member->id, own_id(found)))
 		return MIRROR_ROLE_FOREIGN; /* its place is another's now */
 	switch (member->state) {
 	case MIRROR_IN_SYNC:
@@ -163,16 +255,6 @@ static unsigned count_in_sync(const struct judge *judge)
 	for (unsigned i = 0; i < judge->count; i++)
 		count += judge->start->roles[i] == MIRROR_ROLE_IN_SYNC;
 	return count;
-}
-
-static bool slot_is_there(const struct judge *judge, unsigned slot)
-{
-	for (unsigned i = 0; i < judge->count; i++)
-		if (judge->start->roles[i] != MIRROR_ROLE_MISSING &&
-		    judge->start->roles[i] != MIRROR_ROLE_FOREIGN && of_set(judge, i) &&
-		    judge->found[i].super.self == slot)
-			return true;
-	return false;
 }
 
 /* Does the witness know of a generation that nobody here does? Then all of these are stale. */
@@ -219,15 +301,19 @@ static unsigned say_missing(struct judge *judge)
 	return missing;
 }
 
-static bool has_quorum(struct judge *judge, unsigned in_sync)
+static bool has_quorum(struct judge *judge)
 {
 	const struct mirror_witness *witness = judge->witness;
-	unsigned members = 0, votes = in_sync;
+	unsigned members = 0, votes = 0;
 
 	if (!judge->policy->majority)
 		return true;
-	for (unsigned slot = 0; slot < MIRROR_MAX_NODES; slot++)
-		members += judge->newest->members[slot].state != MIRROR_FREE;
+	for (unsigned slot = 0; slot < MIRROR_MAX_NODES; slot++) {
+		if (judge->newest->members[slot].state == MIRROR_FREE)
+			continue;
+		members++;
+		votes += slot_is_there(judge, slot);
+	}
 	if (witness->known && same(witness->set, judge->newest->set))
 		votes++;
 	if (2 * votes > members + 1)
@@ -246,7 +332,7 @@ static enum mirror_verdict judge_missing(struct judge *judge)
 	if (witness_is_ahead(judge)) {
 		say_stale(judge);
 		verdict = MIRROR_START_ALTERNATE;
-	} else if (say_missing(judge) || !has_quorum(judge, in_sync)) {
+	} else if (say_missing(judge) || !has_quorum(judge)) {
 		verdict = MIRROR_START_WAIT;
 	} else if (in_sync < judge->policy->min_nodes) {
 		say(judge, "%u nodes are in sync; min_nodes is %u", in_sync,
@@ -256,20 +342,37 @@ static enum mirror_verdict judge_missing(struct judge *judge)
 	return verdict;
 }
 
-/* With `force` a stale node serves if no other is there, but never one that was partly copied. */
+/* All of its data is of some generation: it never was a target of copying that didn't end. */
+static bool is_whole(const struct judge *judge, unsigned i)
+{
+	const struct mirror_super *super = &judge->found[i].super;
+
+	return of_set(judge, i) && judge->start->roles[i] != MIRROR_ROLE_FOREIGN &&
+	       judge->newest->members[super->self].state != MIRROR_INCONSISTENT &&
+	       super->members[super->self].state != MIRROR_INCONSISTENT;
+}
+
+/* With `force` the least stale node serves if none in sync is there, and nothing is known of others. */
 static bool force_one(struct judge *judge)
 {
-	for (unsigned i = 0; i < judge->count; i++) {
-		const struct mirror_super *super = &judge->found[i].super;
+	unsigned best = judge->count;
 
-		if (!of_set(judge, i) || judge->start->roles[i] == MIRROR_ROLE_FOREIGN ||
-		    judge->newest->members[super->self].state == MIRROR_INCONSISTENT ||
-		    super->members[super->self].state == MIRROR_INCONSISTENT)
-			continue;
-		judge->start->roles[i] = MIRROR_ROLE_IN_SYNC;
-		return true;
-	}
-	return false;
+	for (unsigned i = 0; i < judge->count; i++)
+		if (is_whole(judge, i) &&
+		    (best == judge->count ||
+		     !mirror_generation_contains(&judge->found[best].super,
+						 judge->found[i].super.generation.uuid)))
+			best = i;
+	if (best == judge->count)
+		return false;
+	for (unsigned i = 0; i < judge->count; i++)
+		if (judge->start->roles[i] == MIRROR_ROLE_PARTIAL)
+			judge->start->roles[i] = MIRROR_ROLE_COMPARE;
+	judge->start->roles[best] = MIRROR_ROLE_IN_SYNC;
+	judge->start->stale = true;
+	say(judge, "%s serves what it had in generation %llu", judge->found[best].name,
+	    (unsigned long long)judge->found[best].super.generation.counter);
+	return true;
 }
 
 static void note_clean(struct judge *judge)
@@ -297,6 +400,8 @@ enum mirror_verdict mirror_start_judge(struct mirror_start *start, const struct 
 		return MIRROR_START_BROKEN;
 	if (!choose_newest(&judge))
 		return MIRROR_START_SPLIT;
+	if (contradicts(&judge))
+		return MIRROR_START_BROKEN;
 	for (unsigned i = 0; i < count; i++)
 		start->roles[i] = role_of(&judge, i);
 	verdict = judge_missing(&judge);

@@ -22,6 +22,7 @@ struct mirror_witness {
 	uint8_t set[DST_ID_SIZE];
 	struct mirror_generation generation;
 	bool in_sync[MIRROR_MAX_NODES]; /* by slot */
+	uint64_t sizes[MIRROR_MAX_NODES]; /* by slot: see mirror_member's size; 0: not known */
 };
 
 struct mirror_start_policy {
@@ -44,6 +45,9 @@ struct mirror_start {
 	bool make_equal; /* not clean: dirty regions are made equal before two sides are read */
 	enum mirror_role roles[MIRROR_MAX_NODES]; /* by index of the found node */
 	bool forced; /* it would not have started without `force`; text says what may be lost */
+	/* By force, from a node that lacks what others have: the missed maps mean nothing, every other
+	 * member must be compared as a whole, also when it comes back later. */
+	bool stale;
 	char text[1024]; /* why it doesn't start, or what was forced: lines for people */
 };
 
@@ -57,8 +61,10 @@ enum mirror_verdict {
 
 /*
  * The newest generation is the one that contains those of all other nodes that are there. It starts with
- * nodes missing only if those are not in sync in it. `force` overrides what is missing or stale, but
- * never a split brain, and a node that was only partly copied never serves.
+ * nodes missing only if those are not in sync in it. A majority is one of the nodes that are there, in
+ * sync or not, and the witness: whatever majority has seen the newest generation, one of it is there.
+ * `force` overrides what is missing or stale, but never a split brain, and a node that was only partly
+ * copied never serves.
  */
 enum mirror_verdict mirror_start_judge(struct mirror_start *start, const struct mirror_found *found,
 				       unsigned count, const struct mirror_witness *witness,
