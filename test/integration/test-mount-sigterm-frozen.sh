@@ -8,16 +8,21 @@ for workers in 1 3; do
 	serve 64M -o workers=$workers,stop_timeout=2s
 	expect "1048576" call "$VOL" rw write:0:1m:7
 	kill -STOP "$DSTD_PID"
-	call "$VOL" rw write:8m:1m:7 >call.log &
-	caller=$!
-	sleep 0.5
+	callers=()
+	for i in 1 2 3 4; do # one is under way, the others wait for its range
+		call "$VOL" rw write:8m:1m:$i >call.$i &
+		callers+=($!)
+	done
+	sleep 1
 	kill -TERM "$DSTFS_PID"
 	sleep 0.5
 	kill -HUP "$DSTFS_PID"
 	wait_until 5 gone "$DSTFS_PID" || fail "dstfs still runs after stop_timeout"
 	expect_status 3 wait "$DSTFS_PID"
-	wait_until 2 gone "$caller" || fail "the caller still waits"
-	expect "EIO" cat call.log
+	for caller in "${callers[@]}"; do
+		wait_until 2 gone "$caller" || fail "a caller still waits"
+	done
+	expect "EIO EIO EIO EIO" cat call.1 call.2 call.3 call.4
 	expect_match 'volume vol0: 1048576 acknowledged bytes may not be durable' cat "$DSTFS_LOG"
 	! grep -q '^fuse:' "$DSTFS_LOG" || fail "libfuse complains: $(cat "$DSTFS_LOG")"
 	! is_mounted "$MNT" || fail "still mounted"

@@ -170,6 +170,30 @@ static void no_flush_succeeds_before_the_notice(void)
 	}
 }
 
+/* One that takes no messages has its first notice still on the way when the next is due. Rather than
+ * answers without it there is the end of the connection. */
+static void no_answer_overtakes_a_notice(void)
+{
+	enum { READS = 24, FLUSHES = 2 };
+	unsigned notices = 0, flushes = 0;
+
+	begin();
+	for (unsigned i = 0; i < READS; i++)
+		ask(&one, request(DST_READ, 0, SIZE), NULL, 0);
+	fail_syncs(true);
+	for (unsigned i = 0; i < FLUSHES; i++) {
+		ask(&one, request(DST_FLUSH, 0, 0), NULL, 0);
+		expect_notice(&two); /* now it has failed */
+	}
+	while (receive(&one)) {
+		notices += answer.header.type == DST_NOTICE;
+		flushes += answer.header.type == DST_FLUSH;
+		CHECK(flushes <= notices);
+	}
+	CHECK(notices <= 1);
+	end();
+}
+
 static void what_ran_under_another_instance_runs_again(void)
 {
 	struct wire_attrs attrs;
@@ -246,6 +270,7 @@ const struct scenario failing_scenarios[] = {
 	SCENARIO(each_failed_flush_is_another_instance),
 	SCENARIO(write_through_that_fails_is_told_likewise),
 	SCENARIO(no_flush_succeeds_before_the_notice),
+	SCENARIO(no_answer_overtakes_a_notice),
 	SCENARIO(what_ran_under_another_instance_runs_again),
 	SCENARIO(sync_makes_all_that_is_answered_durable),
 	{0},
