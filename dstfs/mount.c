@@ -205,13 +205,8 @@ void mount_reload(struct mount *mount, const struct volume_config *volumes)
 			log_warn("volume %s is no longer configured; it stays until the next mount",
 				 volume_name(mount->volumes[i]->volume));
 	}
-<<<<<<< ours
 	log_info("configuration read again: times, limits and new volumes are in force; cache and "
 		 "permissions of old volumes need a new mount");
-=======
-	log_info("configuration read again: times, limits and new volumes are in force; nodes, "
-		 "cache and permissions of old volumes need a new mount");
->>>>>>> theirs
 }
 
 struct mount_volume *mount_find_inode(struct mount *mount, uint64_t inode)
