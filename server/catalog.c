@@ -135,15 +135,17 @@ static void flushed(struct backend_op *op, int error)
 static void begin_close(struct export *export)
 {
 	struct backend_op *op = &export->fence.flush;
+	bool read_only = export->backend->info.read_only; /* then its state isn't ours to store */
 
-	if (export->used && !export->backend->info.read_only) {
+	if (export->used && !read_only) {
 		*op = (struct backend_op){.type = BACKEND_FLUSH,
 					  .loop = export->server->workers[0]->loop,
 					  .done = flushed};
 		backend_submit(export->backend, op);
 		return;
 	}
-	export->settled = true; /* nothing was answered that a flush could save */
+	/* Nothing was answered that a flush could save. */
+	export->settled = !read_only;
 	catalog_begin_chore(export->server, &export->chore, run_close);
 }
 
@@ -210,6 +212,7 @@ static void enter(struct server *server, struct export *export)
 	while (*link)
 		link = &(*link)->next;
 	*link = export;
+	fence_serve(export);
 	log_info("export %s: %s, %llu bytes, %s", export->name, export->path,
 		 (unsigned long long)export_size(export),
 		 export->backend->info.read_only ? "read-only" : "read-write");
@@ -228,14 +231,17 @@ static struct backend_file_options backend_options(const struct export_config *c
 /*
  * What is known of the export, which is ours now, and stores that it is not clean any more. If it was
  * not before, or that can't be stored, it gets a new instance id: there is no telling what is lost, or
- * will have been at the next start.
+ * will have been at the next start. What is only read isn't ours: another server may be writing to it,
+ * and to what is stored of it.
  */
-static void load_state(struct server *server, const char *name, const char *path,
+static void load_state(struct server *server, const char *name, const char *path, bool read_only,
 		       struct state_export *known)
 {
 	int error;
 
 	state_export_load(server->state, name, path, known);
+	if (read_only)
+		return;
 	if (!known->clean)
 		random_bytes(known->instance, DST_ID_SIZE);
 	known->clean = false;
@@ -259,7 +265,7 @@ static struct export *open_storage(struct server *server, const struct export_co
 
 	if (!backend)
 		return NULL;
-	load_state(server, config->name, options->path, &known);
+	load_state(server, config->name, options->path, backend->info.read_only, &known);
 	export = export_new(server, config->name, options->path, backend, &known);
 	if (!export) {
 		snprintf(reason, size, "out of memory");
@@ -460,6 +466,14 @@ void catalog_adopt(struct server *server, struct export_config *list)
 }
 
 /* ---- life ---- */
+
+void catalog_serve(struct server *server)
+{
+	pthread_mutex_lock(&server->lock);
+	for (struct export *e = server->catalog.exports; e; e = e->next)
+		fence_serve(e);
+	pthread_mutex_unlock(&server->lock);
+}
 
 int catalog_open(struct server *server, char *reason, size_t reason_size)
 {

@@ -53,6 +53,9 @@ struct catalog {
  */
 int catalog_open(struct server *server, char *reason, size_t reason_size);
 
+/* The server serves from now on: who holds an export can come back. Takes the lock. */
+void catalog_serve(struct server *server);
+
 /* The export of that name, or NULL. Under the lock. */
 struct export *catalog_find(struct server *server, const char *name);
 

@@ -398,8 +398,12 @@ void fence_init(struct export *export, const struct state_export *known)
 {
 	export->fence = (struct fence){
 		.known = *known,
-		.gone_since = clock_now(),
 		.flush_work = {.callback = begin_flush, .arg = export},
 		.store_work = {.callback = begin_store, .arg = export},
 	};
+}
+
+void fence_serve(struct export *export)
+{
+	export->fence.gone_since = clock_now();
 }

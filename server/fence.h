@@ -66,6 +66,9 @@ struct fence {
 /* From what was stored; the export is not on offer yet. */
 void fence_init(struct export *export, const struct state_export *known);
 
+/* The export is on offer: the lease of a holder that is remembered begins. */
+void fence_serve(struct export *export);
+
 /*
  * HELLO asks to write, the rules grant it, and the export is not shared: what comes of it? DST_OK: its
  * session is the holder, or the claimer, or with *claim set it may become that. fence_enter() follows.

@@ -189,6 +189,7 @@ int server_run(struct server *server)
 {
 	for (const struct listener *l = server->listeners; l; l = l->next)
 		log_info("listening on %s", l->text);
+	catalog_serve(server);
 	loop_timer_set(&server->refresh_timer, SERVER_REFRESH);
 	worker_run(server->workers[0]);
 	return server->exit_status;

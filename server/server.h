@@ -40,8 +40,8 @@ struct server {
 	unsigned worker_count;
 
 	/*
-	 * Guards the exports on offer, their rules and references, the table of sessions and what
-	 * they say of their lanes. The only lock of the server; taken when connections come and go,
+	 * Guards the exports on offer, their rules, references and fences, the table of sessions and
+	 * what they say of their lanes. The only lock of the server; taken when connections come and go,
 	 * by reload and by status, never for I/O.
 	 */
 	pthread_mutex_t lock;

@@ -25,9 +25,15 @@ nobody_left() {
 	! status | grep -q '"inflight"'
 }
 
+counter_of() {
+	"$DSTCTL" --socket "$XDG_RUNTIME_DIR/control" status --json |
+		python3 -c 'import json, sys; print(json.load(sys.stdin)[0][sys.argv[1]])' "$1"
+}
+
 for workers in 1 3; do
 	start_dstd -c "$T/dstd.conf" --workers $workers --control "$XDG_RUNTIME_DIR/control"
 	"$TOOLS/rawclient" "$PORT"
+	[ "$(counter_of detached_sessions)" -le 256 ] || fail "the server remembers all that left"
 	expect_match 'refused 127\.0\.0\.1:[0-9]*: no export is named "nosuch"' cat "$DSTD_LOG"
 	for name in executed joined false_retries; do
 		expect_match "\"$name\": [1-9]" status

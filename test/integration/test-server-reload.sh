@@ -9,21 +9,29 @@ config() { # RULE: of the export that is watched
 	[ -z "${DSTD_PID:-}" ] || kill -HUP "$DSTD_PID"
 }
 
-watch() { # EXPORT
-	"$TOOLS/rawclient" "$PORT" --watch "$1" >"$1.told" 2>&1 &
+watch() { # EXPORT [NAME]
+	local name=${2:-$1}
+	rm -f "$name.told"
+	"$TOOLS/rawclient" "$PORT" --watch "$1" >"$name.told" 2>&1 &
 	DAEMONS+=($!)
-	wait_until 5 grep -q joined "$1.told" || fail "could not join $1"
+	wait_until 5 grep -q joined "$name.told" || fail "$name could not join $1"
 }
 
-told() { # EXPORT LINE
+told() { # NAME LINE
 	wait_until 8 grep -qx "$2" "$1.told" || fail "$1: not told \"$2\" but: $(cat "$1.told")"
 }
 
 export STATE_DIRECTORY=$T/state
 truncate -s 1M kept watched
-config 'allow = 127.0.0.1 rw'
+config 'allow = 127.0.0.1 ro'
 start_dstd -c "$T/dstd.conf" --workers 2
 watch kept
+watch watched
+
+# Who was let in to read only has to attach anew to write.
+config 'allow = 127.0.0.1 rw'
+told watched closed
+expect_match 'it may write from now on' cat "$DSTD_LOG"
 watch watched
 
 truncate -s 3M watched
@@ -33,8 +41,10 @@ kill -HUP "$DSTD_PID"
 told watched "size 2097152"
 config 'allow = 127.0.0.1 ro'
 told watched "permissions ro"
+watch watched reader
 config 'allow = 127.0.0.1 rw'
-told watched "permissions rw"
+told watched "permissions rw" # who holds the export
+expect joined cat reader.told
 config 'deny = 127.0.0.1'
 told watched closed
 config 'allow = 127.0.0.1 rw'

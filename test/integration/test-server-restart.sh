@@ -94,6 +94,28 @@ expect_hello 0 rw beta
 expect_hello $STALE rw alpha "epoch=$epoch"
 epoch=$EPOCH
 
+# One that only reads beside it stores nothing of it.
+hello rw beta
+instance=$INSTANCE
+main=$DSTD_PID
+printf '%s\n' "${rw[@]}" "read_only = yes" >reader.conf
+start_dstd -c "$T/reader.conf"
+reader=$DSTD_PID
+reader_port=$PORT
+PORT=$(listening_port "$T/dstd.$((STARTED - 1)).log")
+expect_hello 0 rw gamma "takeover=$EPOCH"
+epoch=$EPOCH
+"$TOOLS/rawclient" "$reader_port" --hello rw delta >/dev/null
+DSTD_PID=$reader
+stop_dstd
+DSTD_PID=$main
+crash
+begin
+expect_hello 0 rw gamma "epoch=$epoch"
+[ "$INSTANCE" != "$instance" ] || fail "a reader said that all is well"
+expect_hello 0 rw beta "takeover=$epoch"
+epoch=$EPOCH
+
 # Without its state it fences everyone.
 expect_hello 0 rw beta "epoch=$epoch"
 stop_dstd
