@@ -177,7 +177,8 @@
  *
  * Taking over ends all connections of the old holder, waits until their backend I/O is over, flushes
  * the storage, and makes the raised epoch and the new holder durable, in this order and before the
- * answer. DST_OK for a writer, DST_EBUSY and DST_ESTALE carry DST_ATTR_EPOCH: the export's epoch now.
+ * answer. DST_OK for a writer, DST_EBUSY and DST_ESTALE carry DST_ATTR_EPOCH: the export's epoch now,
+ * and DST_ATTR_SERVER_ID: what another dstd than the client's says is not about the client's export.
  * A session that was not granted WRITE needs no epoch and holds nothing.
  *
  * 8. Instances and NOTICE

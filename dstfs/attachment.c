@@ -227,8 +227,13 @@ static enum lane_verdict check_epoch(struct attachment *a, const struct wire_att
 {
 	bool told = wire_has(attrs, DST_ATTR_EPOCH);
 
-	if (!(attrs->permissions & DST_PERM_WRITE) || attrs->features & DST_IS_SHARED || !told)
+	if (!(attrs->permissions & DST_PERM_WRITE) || attrs->features & DST_IS_SHARED)
 		return LANE_CARRY;
+	if (!told) {
+		snprintf(reason, DST_MAX_REASON + 1,
+			 "protocol error: the server lets us write and tells no epoch");
+		return LANE_REFUSED;
+	}
 	if (a->has_epoch && !wire_epoch_equal(&a->epoch, &attrs->epoch)) {
 		snprintf(reason, DST_MAX_REASON + 1,
 			 "another writer has held the export meanwhile (epoch %llu, ours was %llu)",

@@ -124,8 +124,9 @@ static void refuse_with(struct lane *lane, uint64_t id, const struct session_ref
 		    refusal->reason);
 	snprintf(attrs.reason, sizeof(attrs.reason), "%s", refusal->reason);
 	if (refusal->has_epoch)
-		attrs.has |= 1u << DST_ATTR_EPOCH;
+		attrs.has |= 1u << DST_ATTR_EPOCH | 1u << DST_ATTR_SERVER_ID;
 	attrs.epoch = refusal->epoch;
+	memcpy(attrs.server_id, lane->worker->server->id, DST_ID_SIZE);
 	lane_set_state(lane, LANE_FINISHING);
 	msgio_pause(lane->msgio);
 	send_attrs(lane, DST_HELLO, id, refusal->status, &attrs);
