@@ -147,10 +147,11 @@
  *     looked at anew;
  *   - one that ran before the instance id changed last has lost its record: it runs again.
  *
- * A client that reconnects names in DST_ATTR_PENDING those that it has sent and that are not
- * answered, and is told in DST_ATTR_EXECUTED which of them have run, and how that ended. The rest it
- * sends again, in the order of the ids, with the ids that they had, or with new ones: what
- * DST_ATTR_EXECUTED doesn't name has not run and won't unless it is sent again.
+ * A client that reconnects names in DST_ATTR_PENDING those of them that it has sent and that are not
+ * answered, and is told in DST_ATTR_EXECUTED which have run, and how that ended. The rest it sends
+ * again, in the order of the ids, with the ids that they had, or with new ones: what
+ * DST_ATTR_EXECUTED doesn't name has not run and won't unless it is sent again. PENDING says nothing
+ * of the watermark: what changes no content is not in it, and may have a lower id.
  *
  * A session outlives its connections: as long as it holds its export (section 7), or until they have
  * been gone for the export's lease. Its end by CLOSE (section 9) forgets it at once.

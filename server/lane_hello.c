@@ -141,7 +141,8 @@ static void refuse(struct lane *lane, uint64_t id, uint16_t status, const char *
 	refuse_with(lane, id, &refusal);
 }
 
-/* Answers PENDING. False: HELLO was refused. */
+/* Answers PENDING. It says nothing of the watermark: what changes no content is not named in it, may
+ * be older, and comes again with its id. False: HELLO was refused. */
 static bool answer_pending(struct lane *lane, uint64_t instances, struct wire_attrs *attrs)
 {
 	const struct wire_pending *pending = lane->pending;
@@ -152,7 +153,6 @@ static bool answer_pending(struct lane *lane, uint64_t instances, struct wire_at
 		       "HELLO names a pending transaction that the client was done with");
 		return false;
 	}
-	slot->watermark = pending->first - 1;
 	attrs->has |= 1u << DST_ATTR_EXECUTED;
 	attrs->executed.count = 0;
 	if (slot->record)
