@@ -154,6 +154,12 @@ dstd_started() {
 	[ -n "$(listening_port "$DSTD_LOG")" ] || gone "$DSTD_PID"
 }
 
+# kill_dstd: as a crash of the program does, while its machine goes on.
+kill_dstd() {
+	kill -KILL "$DSTD_PID"
+	wait "$DSTD_PID" 2>/dev/null || true
+}
+
 # start_dstfs SOURCE OPTION...: mounts at $MNT. Sets DSTFS_PID and DSTFS_LOG.
 start_dstfs() {
 	DSTFS_LOG=$T/dstfs.$((++STARTED)).log
@@ -277,6 +283,47 @@ background() {
 	"$@" &
 	JOB=$!
 	DAEMONS+=($!)
+}
+
+# long_or SHORT LONG: how much of it; scripts/acceptance sets DST_LONG.
+long_or() {
+	if [ -n "${DST_LONG:-}" ]; then
+		echo "$2"
+	else
+		echo "$1"
+	fi
+}
+
+# start_power SIZE: a disk with a volatile cache, $POWER/disk, and its switch, $POWER/control; see
+# test/tools/powerdisk.c. What is durable lies in $T/durable.
+start_power() {
+	need_fuse
+	POWER=$T/power
+	mkdir "$POWER"
+	truncate -s "$1" "$T/durable"
+	MOUNTS=("$POWER" "${MOUNTS[@]}") # goes last
+	background "$TOOLS/powerdisk" "$T/durable" "$POWER"
+	wait_until 10 is_mounted "$POWER" || fail "no power disk"
+}
+
+# start_ledger SECONDS [SEED]: the load that keeps account. Sets LEDGER_PID.
+start_ledger() {
+	"$TOOLS/ledger" run "$VOL" "$T/ledger" "$@" >ledger.out 2>&1 &
+	LEDGER_PID=$!
+	DAEMONS+=($!)
+}
+
+# end_ledger: it must end by itself or by SIGTERM, without an error.
+end_ledger() {
+	kill -TERM "$LEDGER_PID" 2>/dev/null || true
+	wait_until 20 gone "$LEDGER_PID" || fail "the load hangs"
+	wait "$LEDGER_PID" || fail "the load: $(cat ledger.out)"
+	tail -n 1 ledger.out
+}
+
+# check_ledger FILE acked|synced
+check_ledger() {
+	"$TOOLS/ledger" check "$1" "$T/ledger" "$2" >check.out 2>&1 || fail "$1: $(cat check.out)"
 }
 
 # start_proxy PORT [COMMANDS]: puts the fault proxy before a server's port. Sets PORT, to the proxy's.
