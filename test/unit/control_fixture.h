@@ -41,7 +41,7 @@ struct fixture {
 	char path[96]; /* of the socket */
 	struct control *control;
 	pthread_t thread;
-	unsigned commands; /* that ran */
+	_Atomic unsigned commands; /* that ran */
 };
 
 SHARED json_t *answer_command(void *arg, const char *command, const json_t *request, char *reason,
