@@ -11,7 +11,8 @@
  * outlives the writer, however that ends. The writers have regions of their own, but one fsync
  * speaks for all of them.
  *
- * Both print "N writes, N syncs, N reads, N errors, N bad"; status 1 if there were errors or bad
+ * A check of what was fsynced follows a crash of the writer's machine: the account goes on from what
+ * was found then. Both print "N writes, N syncs, N reads, N errors, N bad"; status 1 if there were errors or bad
  * sectors, the first of which are described on stderr. SIGTERM ends a run early.
  */
 #include <err.h>
@@ -97,6 +98,17 @@ static void complain(uint64_t sector, uint32_t least, const struct content *c, c
 			ledger[sector].zeroed, least);
 }
 
+/* After a crash: what is there is what counts. */
+static void adopt(uint64_t sector, const struct content *c)
+{
+	struct entry *e = &ledger[sector];
+	bool zeros = c->magic != MAGIC;
+
+	e->acked = e->synced = zeros ? e->zeroed : (uint32_t)c->version;
+	if (!zeros)
+		e->zeroed = 0; /* what zeros there were are gone */
+}
+
 /* Whether what was read may be there, if version `least` was promised. */
 static void compare(uint64_t sector, const struct content *c, uint32_t least)
 {
@@ -122,7 +134,7 @@ static void compare(uint64_t sector, const struct content *c, uint32_t least)
 static void failed(const char *what)
 {
 	if (errno == ENOTCONN || errno == ECONNABORTED)
-		over = true; /* the mount has died: nothing more can be promised */
+		kill(getpid(), SIGTERM); /* the mount has died: nothing more can be promised */
 	if (atomic_fetch_add(&errors, 1) < DESCRIBED)
 		warn("%s", what);
 }
@@ -256,9 +268,13 @@ static void check(bool synced)
 			failed("read");
 			continue;
 		}
-		for (uint64_t i = 0; i < count; i++)
-			compare(at + i, (struct content *)(data + i * SECTOR),
-				synced ? ledger[at + i].synced : ledger[at + i].acked);
+		for (uint64_t i = 0; i < count; i++) {
+			const struct content *c = (struct content *)(data + i * SECTOR);
+
+			compare(at + i, c, synced ? ledger[at + i].synced : ledger[at + i].acked);
+			if (synced)
+				adopt(at + i, c);
+		}
 	}
 	free(data);
 }
