@@ -59,6 +59,7 @@ struct split {
 	struct split_port ports[];
 };
 
+/* Goes on with those that wait, as far as there is room. */
 static void pump(struct split_port *port);
 
 /* ---- the end of a request ---- */
@@ -80,12 +81,12 @@ static void stop_waiting(struct work *work)
 	request_list_remove(&work->port->waiting, work->parting.request);
 }
 
-/* Completes the request if that is due, and frees the work if nobody needs it. */
+/* Completes the request if that is due, and frees the work if nobody needs it: then others may have
+ * room, whom the caller has to pump. */
 static void leave(struct work *work)
 {
 	struct parting *p = &work->parting;
 	struct request *request = p->request;
-	struct split_port *port = work->port;
 
 	if (request && work->passed_on && !work->children) {
 		if (!work->error)
@@ -99,8 +100,7 @@ static void leave(struct work *work)
 	if (p->request || work->busy)
 		return;
 	buf_unref(&p->buf);
-	pool_put(port->works, work);
-	pump(port);
+	pool_put(work->port->works, work);
 }
 
 static void child_done(struct request *request, int error)
@@ -307,6 +307,7 @@ void split_cancel(struct split *split, struct request *request, int error)
 		target_cancel(work->children->target, &work->children->request, error);
 	work->busy--;
 	leave(work);
+	pump(port);
 }
 
 /* ---- life ---- */

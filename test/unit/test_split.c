@@ -277,6 +277,24 @@ static void a_dry_pool_makes_them_wait_in_order(void **state)
 	assert_int_equal(finished, count);
 }
 
+static void one_that_ends_makes_room_for_another(void **state)
+{
+	static struct io *ios[SPLIT_REQUESTS + 2];
+
+	make(CHUNK, 2);
+	hold(true);
+	for (unsigned i = 0; i < SPLIT_REQUESTS + 2; i++)
+		ios[i] = submit(REQUEST_WRITE, i % 4 * CHUNK, 1, pattern);
+	assert_int_equal(submitted(), SPLIT_REQUESTS);
+	target_cancel(m.map, &ios[7]->request, EINTR);
+	assert_int_equal(submitted(), SPLIT_REQUESTS + 1);
+	fake_release(&m.fakes[0], 1);
+	assert_int_equal(submitted(), SPLIT_REQUESTS + 2);
+	release_all();
+	for (unsigned i = 0; i < SPLIT_REQUESTS + 2; i++)
+		assert_int_equal(end(ios[i]), i == 7 ? EINTR : 0);
+}
+
 static void without_buffers_reads_wait_and_let_others_pass(void **state)
 {
 	const unsigned most = 32;
@@ -513,6 +531,7 @@ int main(void)
 		MAP_TEST(the_error_that_lies_first_counts_when_all_are_over),
 		MAP_TEST(cancelling_ends_all_that_children_hold),
 		MAP_TEST(a_dry_pool_makes_them_wait_in_order),
+		MAP_TEST(one_that_ends_makes_room_for_another),
 		MAP_TEST(without_buffers_reads_wait_and_let_others_pass),
 		MAP_TEST(a_copy_goes_as_far_as_both_sides_lie_alike),
 		MAP_TEST(a_linear_copy_ends_at_the_seam),

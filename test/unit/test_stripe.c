@@ -20,7 +20,7 @@ static struct map *map(void)
 /* Against counting chunk by chunk. */
 static void chunks_are_dealt_in_turn(void **state)
 {
-	const uint64_t chunk = 4096, step = 512;
+	const uint64_t chunk = 4096, step = 1;
 	uint64_t held[3] = {0, 0, 0};
 
 	make_map(chunk, 1);
