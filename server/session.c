@@ -260,7 +260,8 @@ static enum session_outcome attach(struct server *server, struct lane *lane,
 		if (refusal->status)
 			return add_epoch(refusal, export);
 	} else if (session && fence_is_replacing(session)) {
-		return refuse(refusal, DST_EBUSY, "another client is taking the export over");
+		refuse(refusal, DST_EBUSY, "another client is taking the export over");
+		return add_epoch(refusal, export);
 	}
 	if (!session)
 		session = make(server, export, hello);
