@@ -3,8 +3,12 @@
 # What another client wrote is seen after the next open of a shared or read-only volume, and at once with cache=none.
 . "$SRC/test/lib.sh"
 
-serve 4M -o cache=none
-other=$VOL
+need_fuse
+truncate -s 4M img
+start_dstd --export "vol0=$T/img,shared" # else the second could not write
+start_dstfs "dst://127.0.0.1:$PORT/vol0" -o cache=none
+other=$MNT/vol0
+wait_online "$other"
 reads() { # EXPECTED-BYTE, through the file that is open as 3
 	[ "$(dd bs=4k count=1 status=none <&3 | tr -d "\\00$1" | wc -c)" -eq 0 ]
 }
