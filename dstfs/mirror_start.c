@@ -165,6 +165,17 @@ static bool is_newer(const struct mirror_super *a, const struct mirror_super *th
 	       than->members[than->self].state != MIRROR_IN_SYNC;
 }
 
+static void say_split(struct judge *judge, const struct mirror_found *a,
+		      const struct mirror_found *b)
+{
+	say(judge,
+	    "split brain: %s (generation %llu) and %s (generation %llu) were both written to "
+	    "without each other. Nothing is merged; choose which one to keep: dstctl mirror "
+	    "resolve VOLUME --keep %s, or --keep %s: what only the other one has is lost then",
+	    a->name, (unsigned long long)a->super.generation.counter, b->name,
+	    (unsigned long long)b->super.generation.counter, a->name, b->name);
+}
+
 /* The generation that contains all others; false: two moved on without each other. */
 static bool choose_newest(struct judge *judge)
 {
@@ -178,20 +189,12 @@ static bool choose_newest(struct judge *judge)
 	judge->start->newest = newest;
 	judge->newest = &judge->found[newest].super;
 	for (unsigned i = 0; i < judge->count; i++) {
-		const struct mirror_super *super = &judge->found[i].super;
-
 		if (!of_set(judge, i) ||
-		    mirror_generation_contains(judge->newest, super->generation.uuid))
+		    mirror_generation_contains(judge->newest,
+					       judge->found[i].super.generation.uuid))
 			continue;
-		say(judge,
-		    "split brain: %s (generation %llu) and %s (generation %llu) were both written "
-		    "to without each other. Nothing is merged; choose which one to keep: dstctl "
-		    "mirror resolve VOLUME --keep %s, or --keep %s: what only the other one has is "
-		    "lost then",
-		    judge->found[newest].name,
-		    (unsigned long long)judge->newest->generation.counter, judge->found[i].name,
-		    (unsigned long long)super->generation.counter, judge->found[newest].name,
-		    judge->found[i].name);
+		say_split(judge, &judge->found[i < newest ? i : newest],
+			  &judge->found[i < newest ? newest : i]);
 		return false;
 	}
 	return true;
