@@ -9,18 +9,17 @@
 #include "server/state.h"
 
 #include "common/checksum.h"
+#include "common/folder.h"
 #include "common/log.h"
 #include "common/random.h"
 #include "server/state_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct state {
@@ -30,37 +29,6 @@ struct state {
 	int folder_error; /* why not */
 	struct state_entry *entries; /* newest first */
 };
-
-static int make_folders(char *path)
-{
-	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (mkdir(path, 0755) && errno != EEXIST)
-			return errno;
-		*slash = '/';
-	}
-	return mkdir(path, 0700) && errno != EEXIST ? errno : 0;
-}
-
-/* The folder's path. false: there is none to be had (no home). */
-static bool folder_path(char *path, size_t size)
-{
-	const char *given = getenv("STATE_DIRECTORY"), *home = getenv("HOME");
-	const char *xdg = getenv("XDG_STATE_HOME");
-	int n;
-
-	if (given && given[0] == '/')
-		n = snprintf(path, size, "%.*s", (int)strcspn(given, ":"), given);
-	else if (geteuid() == 0)
-		n = snprintf(path, size, "/var/lib/dstd");
-	else if (xdg && xdg[0] == '/')
-		n = snprintf(path, size, "%s/dstd", xdg);
-	else if (home && home[0] == '/')
-		n = snprintf(path, size, "%s/.local/state/dstd", home);
-	else
-		return false;
-	return n > 0 && (size_t)n < size;
-}
 
 /* ---- entries ---- */
 
@@ -137,19 +105,14 @@ static void log_unkept(const char *name, int error)
 struct state *state_open(void)
 {
 	struct state *state = calloc(1, sizeof(*state));
-	char path[PATH_MAX] = "none";
-	int error = ENOENT;
+	char path[PATH_MAX];
+	int error;
 
 	if (!state)
 		return NULL;
 	pthread_mutex_init(&state->lock, NULL);
 	state->folder = -1;
-	if (folder_path(path, sizeof(path)))
-		error = make_folders(path);
-	if (!error) {
-		state->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		error = state->folder < 0 ? errno : 0;
-	}
+	error = folder_open_state("dstd", &state->folder, path, sizeof(path));
 	state->folder_error = error;
 	if (!error)
 		error = state_file_read(state->folder, &state->entries);

@@ -2,6 +2,8 @@
 /* state_file.c - see state_file.h */
 #include "server/state_file.h"
 
+#include "common/folder.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -347,39 +349,22 @@ static void print_entry(const struct state_entry *entry, FILE *file)
 	fprintf(file, "%s\n", entry->unknown ? entry->unknown : "");
 }
 
-static int print_entries(const struct state_entry *list, FILE *file)
-{
-	unsigned n = 0;
-
-	for (const struct state_entry *e = list; e && n++ < STATE_MAX_ENTRIES; e = e->next)
-		print_entry(e, file);
-	if (fflush(file))
-		return errno;
-	if (ferror(file))
-		return EIO;
-	return fsync(fileno(file)) ? errno : 0;
-}
-
 int state_file_write(int folder, const struct state_entry *list)
 {
-	/* One that a crash left behind, torn or whole, never counted: it is written over. */
-	int fd = openat(folder, STATE_TEMP, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	FILE *file;
-	int error;
+	unsigned n = 0;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *file = open_memstream(&text, &size);
+	int error = 0;
 
-	if (fd < 0)
-		return errno;
-	file = fdopen(fd, "w");
-	if (!file) {
-		close(fd);
+	if (!file)
 		return ENOMEM;
-	}
-	error = print_entries(list, file);
-	if (fclose(file) && !error)
-		error = errno;
-	if (!error && renameat(folder, STATE_TEMP, folder, STATE_FILE))
-		error = errno;
-	if (!error && fsync(folder))
-		error = errno;
+	for (const struct state_entry *e = list; e && n++ < STATE_MAX_ENTRIES; e = e->next)
+		print_entry(e, file);
+	if (fclose(file))
+		error = ENOMEM;
+	if (!error)
+		error = folder_replace(folder, STATE_FILE, STATE_TEMP, text, size);
+	free(text);
 	return error;
 }
