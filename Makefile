@@ -3,6 +3,7 @@
 # make                            build/dstfs, build/dstd, build/dstctl
 # make test-unit                  build the unit tests and run them
 # make check                      everything that is tested, see scripts/check
+# make sim                        the simulator, build/sim: see test/sim/sim.h
 # make fuzz                       the fuzzers of test/fuzz, with clang: build/fuzz/test/fuzz/*
 # make install | uninstall        DESTDIR= PREFIX=/usr/local
 # make SANITIZE=address,undefined BUILD=build/asan
@@ -14,6 +15,7 @@ PREFIX     ?= /usr/local
 BUILD      ?= build
 CFLAGS     ?= -O2 -g
 PKG_CONFIG ?= pkg-config
+OBJCOPY    ?= objcopy
 V          ?= 0
 WERROR     ?= 0
 SANITIZE   ?=
@@ -63,6 +65,7 @@ $(PROGRAMS):
 	$(call quiet,LD,$@)$(link) $(DST_LIBS)
 
 $(BUILD)/%.a: $(BUILD)/flags
+	@mkdir -p $(@D)
 	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
@@ -101,7 +104,39 @@ $(BUILD)/test/tools/%.so: test/tools/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call quiet,LD,$@)$(compile) -fno-sanitize=all -fPIC -shared -o $@ $<
 
-test-programs: $(UNIT) $(TOOLS)
+# The simulator holds a client and a server. Both have a lane, a worker and more by the same names, so
+# each side is linked into one object, of which only test/sim's own functions stay visible. What the
+# simulator replaces is left out, so that both sides find it there; memory and threads are renamed.
+SIM_REPLACES := loop_event clock random stream_socket offload backend_file% log
+SIM_LEAVES_OUT := $(SIM_REPLACES:%=$(BUILD)/obj/common/%.o) $(BUILD)/obj/dstfs/fuse_%.o \
+		  $(BUILD)/obj/server/listener.o $(BUILD)/obj/server/state.o
+SIM_RENAMES  := malloc calloc realloc free strdup strndup posix_memalign aligned_alloc memset
+SIM_RENAMES  := $(foreach f,$(SIM_RENAMES),--redefine-sym $(f)=heap_$(f)) \
+		--redefine-sym mmap64=heap_mmap --redefine-sym munmap=heap_munmap \
+		--redefine-sym pthread_create=system_thread_create \
+		--redefine-sym pthread_join=system_thread_join \
+		--redefine-sym pthread_setname_np=system_thread_setname \
+		--redefine-sym pthread_cond_timedwait=system_cond_timedwait \
+		--redefine-sym pthread_cond_wait=system_cond_wait
+SIM_SIDES    := $(BUILD)/obj/sim/client.o $(BUILD)/obj/sim/server.o
+SIM_OBJECTS  := $(patsubst %.c,$(BUILD)/obj/%.o, \
+		  $(filter-out test/sim/client.c test/sim/server.c,$(wildcard test/sim/*.c)))
+
+$(BUILD)/obj/sim/libclient.a: $(filter-out $(SIM_LEAVES_OUT),$(call room,common) $(call room,dstfs))
+$(BUILD)/obj/sim/libserver.a: $(filter-out $(SIM_LEAVES_OUT),$(call room,common) $(call room,server))
+$(BUILD)/obj/sim/client.o: $(BUILD)/obj/test/sim/client.o $(BUILD)/obj/sim/libclient.a
+$(BUILD)/obj/sim/server.o: $(BUILD)/obj/test/sim/server.o $(BUILD)/obj/sim/libserver.a
+
+$(SIM_SIDES):
+	$(call quiet,LD,$@)$(LD) -r -o $@ $^ && $(OBJCOPY) $(SIM_RENAMES) \
+		--wildcard --keep-global-symbol='sim_$(basename $(@F))_*' $@
+
+$(BUILD)/sim: $(SIM_OBJECTS) $(SIM_SIDES) $(COMMON)
+	$(call quiet,LD,$@)$(link) $(DST_LIBS)
+
+sim: $(BUILD)/sim
+
+test-programs: $(UNIT) $(TOOLS) $(BUILD)/sim
 
 test-unit: $(UNIT)
 	test/run --build $(BUILD) $(UNIT)
@@ -150,5 +185,5 @@ clean:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 FORCE:
-.PHONY: all test-programs test-unit check fuzz fuzzers install uninstall clean FORCE
+.PHONY: all sim test-programs test-unit check fuzz fuzzers install uninstall clean FORCE
 .SECONDARY:

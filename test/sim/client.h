@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* client.h - dstfs, from the volume down, in the simulator. Knows the client's headers; who uses this
+ * one doesn't. */
+#ifndef TEST_SIM_CLIENT_H
+#define TEST_SIM_CLIENT_H
+
+#include "test/sim/sim.h"
+
+#define SIM_CLIENTS 2u /* machines: HOST_CLIENT_A, HOST_CLIENT_B */
+
+struct sim_client_config {
+	unsigned workers;
+	unsigned max_inflight;
+	uint64_t max_inflight_bytes;
+	uint64_t timeout, reconnect, ping, ping_timeout; /* nanoseconds */
+	unsigned resends; /* UINT32_MAX: for ever */
+	uint64_t retain; /* bytes */
+	bool checksum;
+	bool takeover;
+};
+
+enum sim_op_type {
+	SIM_READ,
+	SIM_WRITE,
+	SIM_FLUSH,
+	SIM_DISCARD,
+	SIM_ZEROES,
+	SIM_EXTENTS,
+	SIM_COPY,
+	SIM_HASH,
+	SIM_OP_TYPES
+};
+
+/* One operation of a caller; embedded by who submits it. */
+struct sim_op {
+	enum sim_op_type type;
+	bool fua, no_hole;
+	uint64_t offset, length, copy_from, hash_seed;
+	unsigned worker;
+	void (*fill)(struct sim_op *op, uint8_t *data); /* WRITE: puts the bytes there */
+	/* Once, in the client's thread. data: what was read, or HASH's digest. */
+	void (*done)(struct sim_op *op, int error, const uint8_t *data, uint64_t length);
+	/* EXTENTS: each one, before done. */
+	void (*extent)(struct sim_op *op, uint64_t offset, uint64_t length, bool hole);
+	void *io; /* the client's */
+};
+
+void sim_client_reset(void);
+void sim_client_start(enum sim_host host, const struct sim_client_config *config);
+/* Ends it in good order, without waiting for anything; nothing may be under way. */
+void sim_client_stop(enum sim_host host);
+void sim_client_crash(enum sim_host host);
+bool sim_client_running(enum sim_host host);
+bool sim_client_ready(enum sim_host host);
+bool sim_client_fenced(enum sim_host host);
+uint64_t sim_client_size(enum sim_host host);
+/* How often it has found acknowledged bytes lost for good, and failed, or will fail, an fsync for it. */
+uint64_t sim_client_losses(enum sim_host host);
+
+void sim_client_submit(enum sim_host host, struct sim_op *op);
+void sim_client_cancel(enum sim_host host, struct sim_op *op,
+		       int error); /* soon, if it is not done */
+
+void sim_client_collect(enum sim_host host); /* its counts, before it goes */
+
+#endif

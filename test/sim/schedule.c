@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* schedule.c - see schedule.h */
+#include "test/sim/schedule.h"
+
+#include "test/sim/disk.h"
+#include "test/sim/faults.h"
+#include "test/sim/model.h"
+#include "test/sim/net.h"
+#include "test/sim/people.h"
+#include "test/sim/server.h"
+#include "test/sim/state.h"
+#include "test/sim/workload.h"
+
+#define EVENTS_MOST 3000000u /* that a schedule may take */
+#define PATIENCE (400 * SEC) /* simulated, from the last fault to the last answer */
+#define STANDSTILL (120 * SEC) /* without an operation done: then all is made well */
+#define FOREVER UINT32_MAX
+
+enum phase { RUNNING, HEALED, CHECKING, STOPPING, OVER };
+
+static enum phase phase;
+static uint64_t healed_at;
+static unsigned operations, progress;
+static uint64_t progress_at; /* simulated time of the last operation that was done */
+
+static uint64_t any_of(const uint64_t *values, unsigned count)
+{
+	return values[sim_random(count)];
+}
+
+#define ANY_OF(...)                                                                                \
+	any_of((const uint64_t[]){__VA_ARGS__},                                                    \
+	       sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
+
+/* Draws a world. */
+static void set_up(const struct schedule_options *options)
+{
+	bool forever = sim_chance(60), disk_fails = sim_chance(30), retains = sim_chance(80);
+	unsigned cells = (unsigned)ANY_OF(16, 64, 128, 256);
+	struct net_config net = {
+		.latency = ANY_OF(10 * US, 50 * US, 200 * US, 2 * MS),
+		.jitter = ANY_OF(0, 20 * US, 500 * US, 5 * MS),
+		.window = (unsigned)ANY_OF(4096, 32768, 262144),
+		.corrupts = sim_chance(90),
+	};
+	struct disk_config disk = {
+		.cells = cells,
+		.sector = sim_chance(50) ? 1 : 8,
+		.latency = ANY_OF(20 * US, 200 * US, 5 * MS),
+		.inline_percent = (unsigned)ANY_OF(0, 50, 95),
+		.once = true,
+		.writeback_percent = (unsigned)ANY_OF(0, 10, 50),
+	};
+	struct sim_client_config client = {
+		.workers = (unsigned)sim_between(1, 4),
+		.max_inflight = (unsigned)ANY_OF(1, 4, 16, 64),
+		.max_inflight_bytes = ANY_OF(16384, 65536, 64 << 20),
+		.timeout = ANY_OF(SEC, 3 * SEC, 10 * SEC),
+		.reconnect = ANY_OF(50 * MS, 500 * MS, 2 * SEC),
+		.ping = ANY_OF(0, SEC, 5 * SEC),
+		.ping_timeout = ANY_OF(SEC, 3 * SEC, 10 * SEC),
+		.resends = forever ? FOREVER : (unsigned)sim_random(6),
+		.retain = retains ? ANY_OF(8192, 65536, 64 << 20) : 0,
+		.checksum = net.corrupts,
+	};
+	struct sim_server_config server = {
+		.workers = (unsigned)sim_between(1, 4),
+		.lease = ANY_OF(SEC, 5 * SEC, 30 * SEC),
+		.sync = sim_chance(5),
+	};
+	struct workload_config work = {
+		.users = (unsigned)sim_between(1, 16),
+		.operations = operations,
+		.cells = cells,
+		.hot = (unsigned)ANY_OF(8, 16, cells),
+		.think = ANY_OF(10 * US, MS, 20 * MS),
+		.cancel_permille = sim_chance(30) ? 30 : 0,
+		.strict = forever,
+		.kept = retains,
+	};
+	struct faults_config faults = {
+		.faults = (unsigned)sim_between(5, 12),
+		.operations = operations,
+		.interval = ANY_OF(100 * MS, 500 * MS, 2 * SEC),
+		.disk = disk_fails,
+		.power = true,
+		.clients = true,
+	};
+
+	if (options->client_workers)
+		client.workers = options->client_workers;
+	if (options->server_workers)
+		server.workers = options->server_workers;
+	net_reset(&net);
+	disk_reset(&disk);
+	state_reset();
+	model_reset(cells, people_admits_loss);
+	sim_server_reset(&server);
+	people_reset(&client);
+	workload_reset(&work);
+	faults_reset(&faults);
+	sim_trace("%u cells, %u + %u workers, %u users, %s", cells, client.workers, server.workers,
+		  work.users, forever ? "resends for ever" : "resends end");
+}
+
+static void checked(void)
+{
+	sim_client_stop(people_host());
+	sim_server_stop();
+	phase = STOPPING;
+}
+
+/* What comes next, when it is time. */
+static void go_on(void)
+{
+	people_watch();
+	if (phase < STOPPING)
+		faults_watch();
+	switch (phase) {
+	case RUNNING:
+		if (workload_done() != progress) {
+			progress = workload_done();
+			progress_at = sim.now;
+		}
+		if (progress + workload_under_way() < operations &&
+		    sim.now - progress_at < STANDSTILL)
+			return;
+		sim_trace("all is well again");
+		people_end();
+		faults_end();
+		healed_at = sim.now;
+		phase = HEALED;
+		break;
+	case HEALED:
+		if (workload_under_way() || !people_settled() || !sim_client_ready(people_host()))
+			break;
+		phase = CHECKING;
+		workload_check_all(checked);
+		break;
+	case STOPPING:
+		if (!sim_server_running())
+			phase = OVER;
+		break;
+	default:
+		break;
+	}
+	if (phase == HEALED && sim.now - healed_at > PATIENCE)
+		workload_explain_stuck();
+}
+
+void schedule_run(uint64_t seed, const struct schedule_options *options,
+		  struct schedule_result *result)
+{
+	sim_reset(seed);
+	operations = (unsigned)sim_between(160, 320);
+	phase = RUNNING;
+	progress = 0;
+	progress_at = sim.now;
+	set_up(options);
+	sim_server_start();
+	people_begin();
+	faults_begin();
+	while (phase != OVER && !sim.failed) {
+		if (!sim_step())
+			sim_fail("nothing happens any more");
+		if (sim.events > EVENTS_MOST)
+			sim_fail("the schedule does not come to its end");
+		go_on();
+	}
+	*result = (struct schedule_result){.operations = workload_done(),
+					   .faults = faults_happened()};
+}
