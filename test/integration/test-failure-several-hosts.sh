@@ -10,7 +10,7 @@ start_dstd --export "vol0=$T/img"
 
 # way NAME: another way to the server. Sets JOB and WAY, its port.
 way() {
-	background "$TOOLS/faultproxy" "$PORT" 0 0 >"$1.log"
+	background "$TOOLS/faultproxy" "$PORT" >"$1.log"
 	wait_until 5 grep -q listening "$1.log"
 	WAY=$(listening_port "$1.log")
 }
