@@ -20,7 +20,7 @@ void mirror_copy_destroy(struct mirror *mirror);
 /*
  * Something has changed: the phase, the sets, a suspect region, a node in RESYNC. Looks for work,
  * and for work that has become pointless: what goes to a node that has left write_set ends. While
- * the phase isn't RUNNING, or `stopped` is set, nothing is begun.
+ * the phase isn't RUNNING, nothing is begun.
  */
 void mirror_copy_poke(struct mirror *mirror);
 

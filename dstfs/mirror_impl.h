@@ -7,9 +7,12 @@
  *   mirror_write.c   what changes content, and flushes
  *   mirror_read.c    what asks for content, and which node is asked
  *   mirror_home.c    one piece of work on the metadata at a time: which one is next
- *   mirror_marks.c   the dirty map and the missed maps
- *   mirror_change.c  changes of the set of members
- *   mirror_join.c    nodes are read and judged: the start, and those that come back
+ *   mirror_marks.c   the dirty map and the missed maps: regions are marked
+ *   mirror_clear.c   and cleared
+ *   mirror_change.c  changes of the set of members: mirror_plan.c knows what follows from them
+ *   mirror_join.c    nodes are read and judged: those that it begins with, and that come back
+ *   mirror_begin.c   the start, once it is judged that it may
+ *   mirror_super.c   superblocks are read and written
  *   mirror_detach.c  the clean end
  *   mirror_io.c      reading and writing metadata on many nodes at once
  *   mirror_copy.h    copying: resync, making equal, verify, repair
@@ -27,6 +30,10 @@
  *     keeps its range there, and only there: a dead node holds up nobody else.
  * Who waits for a node's hold has the mirror's, and waits only for what was given up: no circles.
  *
+ * The set may change while requests are under way. With its hold had, a request looks whether its
+ * regions are marked, then which nodes there are, in this order; mirror_change.c tells why that is
+ * enough. At its end it is judged by the set of then.
+ *
  * Of a region, at any time:
  *   marked     durably dirty on all in-sync nodes, and durably missed for each ABSENT member. No
  *              modifying request goes to a node before all its regions are
@@ -41,6 +48,7 @@
 
 #include "common/clock.h"
 #include "common/counter.h"
+#include "common/log.h"
 #include "dstfs/mirror.h"
 #include "dstfs/mirror_bits.h"
 #include "dstfs/ranges.h"
@@ -56,6 +64,7 @@ struct mirror;
 struct mirror_op;
 struct mirror_batch;
 struct mirror_copy;
+struct mirror_change;
 
 /* A set of nodes: bit i is nodes[i], in the order of the configuration. Slots are another numbering. */
 typedef unsigned mirror_mask;
@@ -72,6 +81,31 @@ enum mirror_node_state {
 
 const char *mirror_node_state_name(enum mirror_node_state state);
 
+/*
+ * A change of the members. All that writes superblocks goes through here. The home calls edit() when
+ * it is this one's turn, perhaps several times: on `super`, a copy of the current one, of which it
+ * changes the members, and the sizes if they grow. What that means is found by comparing:
+ *   - a member that was IN_SYNC or INCONSISTENT and is ABSENT: its missed map gets all that is marked,
+ *     durably on those that stay, before the superblocks say so; `left` is set
+ *   - one that becomes IN_SYNC: is flushed, and gets all maps, first
+ *   - the IN_SYNC ones are others: the generation is raised, and the witness told
+ *   - nodes that fail meanwhile become ABSENT too
+ * The node of a member that becomes INCONSISTENT or IN_SYNC must be there and known by its slot.
+ * Superblocks go to all nodes of the new write_set, and to those of `inform` that answer.
+ */
+struct mirror_change {
+	/* False: there is nothing to change any more; done with 0. *error: it can't be done. */
+	bool (*edit)(struct mirror *mirror, struct mirror_change *change,
+		     struct mirror_super *super, int *error);
+	/* Once, with 0 or an errno: edit's, EIO not recorded anywhere, ENOTCONN no quorum (the change
+	 * was made, and writing has stopped), ECANCELED the mirror ends or is fenced. May submit
+	 * changes, and free this one. */
+	void (*done)(struct mirror *mirror, struct mirror_change *change, int error);
+	mirror_mask inform; /* also told; no matter if that fails */
+	void *arg; /* the owner's */
+	struct mirror_change *next; /* the mirror's */
+};
+
 struct mirror_node {
 	struct mirror *mirror;
 	struct target *target;
@@ -79,19 +113,26 @@ struct mirror_node {
 	unsigned index; /* its place in nodes[] */
 	bool local;
 	struct ranges *ranges; /* see above; in the node's own offsets, metadata too */
+	_Atomic bool heard; /* it has said something since the start */
 	counter_t read_errors, failures; /* for status; the home's */
 
+	/* Changed by the home. */
+	_Atomic enum mirror_node_state state;
+	char reason[256]; /* of the state; guarded by the mirror's reason_lock */
+
 	/* The home's. */
-	enum mirror_node_state state;
-	char reason[256]; /* of the state */
 	unsigned slot; /* MIRROR_NO_SLOT: not known to be a member */
 	uint64_t size; /* bytes; when it was read: tells where its superblocks are */
 	uint64_t sequence; /* of its newest superblock */
 	unsigned next_copy; /* to be written next */
 	struct mirror_super found; /* as it was read, while it is judged */
+	bool reading, read; /* its superblocks; `found` and `blank` are from there */
 	bool blank;
+	bool unsure; /* a superblock that failed may have been written: read before the next one */
 	bool suspended; /* by command: not looked at when it comes back */
 	uint64_t retry_at, retry_delay; /* FAILED: when it is looked at again, nanoseconds */
+	bool changing; /* `change` is under way: its own, to join and to get in sync */
+	struct mirror_change change;
 };
 
 /*
@@ -100,12 +141,13 @@ struct mirror_node {
  */
 struct mirror_missed {
 	struct mirror_bits bits;
-	struct mirror_bits copied; /* a part of bits */
+	/* Parts of bits: copied, and those of them that a FLUSH of the node is to make durable. */
+	struct mirror_bits copied, settling;
 };
 
 enum mirror_phase {
 	MIRROR_WAITING, /* nodes are awaited, read and judged */
-	MIRROR_STARTING, /* the first metadata of this run is being written */
+	MIRROR_STARTING, /* the maps are read, and the first metadata of this run written */
 	MIRROR_RUNNING,
 	MIRROR_FENCED, /* by another writer, seen on some node: everything fails, nothing is written */
 	MIRROR_DETACHED, /* cleanly ended; everything fails */
@@ -129,14 +171,17 @@ struct mirror {
 	_Atomic mirror_mask read_set; /* in sync */
 	_Atomic mirror_mask write_set; /* in sync or being resynced */
 	_Atomic unsigned primary; /* an index: the one of read_set with the lowest slot */
-	_Atomic bool paused; /* the set is about to change: new modifying requests wait */
-	_Atomic unsigned pause_number; /* which time it is */
-	/* The last change could not be recorded, or has no quorum: what modifies fails, reads go on. */
+	/* The last change could not be recorded, or has no quorum: what users modify fails, reads and
+	 * copying go on. */
 	_Atomic bool stopped;
+	_Atomic uint64_t generation; /* for people */
+	_Atomic unsigned members; /* how many there are, absent ones too */
 	unsigned regions, region_shift; /* set before the phase is RUNNING, then constant */
 	struct mirror_bits marked, suspect; /* changed by the home; requests set suspect too */
 	/* Told by requests, taken by the home. */
 	struct mirror_bits wanted; /* to be marked */
+	_Atomic bool wants; /* some are */
+	_Atomic bool suspects; /* some region has become suspect */
 	struct mirror_bits touched; /* written into since the last look */
 	_Atomic mirror_mask failed; /* nodes that failed a request which others have done */
 	pthread_mutex_t repairs_lock; /* guards repairs; the errors' path only */
@@ -151,17 +196,26 @@ struct mirror {
 
 	/* The home's alone. */
 	bool started; /* mirror_start() was called */
+	bool ending; /* the target is being destroyed: nothing begins any more */
 	bool read_only; /* nothing is ever written, metadata included */
 	/* Members and generation as published. Self and sequence are in the nodes. */
 	struct mirror_super super;
 	struct mirror_missed missed[MIRROR_MAX_NODES]; /* by slot */
-	struct mirror_witness witness; /* as stored */
+	struct mirror_witness witness; /* as stored, if `witnessed` */
+	bool witness_loaded, witnessed; /* witnessed: the store has the current generation */
 	struct mirror_witness_store *witness_store;
 	bool busy; /* work on the metadata is under way: see mirror_home_done() */
 	struct mirror_change *changes, **changes_end; /* asked for, in order */
-	struct mirror_work *work; /* the state of what is under way; mirror_home.c's */
+	/* Causes of `stopped`: the superblocks have to be written again; too few nodes are in sync. */
+	bool unrecorded, no_quorum;
+	struct mirror_work *work; /* the state of what is under way: mirror_home.h */
+	struct mirror_batch *batches; /* that run: mirror_io.c */
 	struct mirror_copy *copy;
-	pthread_mutex_t reason_lock; /* guards reason */
+	struct log_limit limit_memory;
+	bool refused; /* WAITING: and only a person can help */
+	bool fence_noted, copy_stopped; /* FENCED: steps on the way to a new start */
+	bool all_heard; /* the parent was told so */
+	pthread_mutex_t reason_lock; /* guards reason, and those of the nodes */
 	char reason[MIRROR_REASON_MAX]; /* why it isn't ready, or isn't whole */
 };
 
@@ -171,6 +225,7 @@ struct mirror {
 void mirror_set_phase(struct mirror *mirror, enum mirror_phase phase);
 void mirror_set_reason(struct mirror *mirror, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+void mirror_node_set_reason(struct mirror_node *node, const char *reason);
 /* Published sets, phase or children's states have changed: what that means for base. Home. */
 void mirror_update_base(struct mirror *mirror);
 
@@ -236,31 +291,6 @@ unsigned mirror_region_to_copy(struct mirror *mirror, const struct mirror_node *
 			       unsigned from);
 
 /* ---- mirror_change.c ---- */
-
-/*
- * A change of the members. All that writes superblocks goes through here. The home calls edit() when
- * it is this one's turn, perhaps several times: on `super`, a copy of the current one, of which it
- * changes the members, and the sizes if they grow. What that means is found by comparing:
- *   - a member that was IN_SYNC or INCONSISTENT and is ABSENT: its missed map gets all that is marked,
- *     durably on those that stay, before the superblocks say so; `left` is set
- *   - one that becomes IN_SYNC: is flushed, and gets all maps, first
- *   - the IN_SYNC ones are others: the generation is raised, and the witness told
- *   - nodes that fail meanwhile become ABSENT too
- * The node of a member that becomes INCONSISTENT or IN_SYNC must be there and known by its slot.
- * Superblocks go to all nodes of the new write_set, and to those of `inform` that answer.
- */
-struct mirror_change {
-	/* False: there is nothing to change any more; done with 0. *error: it can't be done. */
-	bool (*edit)(struct mirror *mirror, struct mirror_change *change,
-		     struct mirror_super *super, int *error);
-	/* Once, with 0 or an errno: EBUSY no node that could stay, EIO not recorded anywhere, ENOTCONN no
-	 * quorum (the change was made, and writing has stopped), ECANCELED the mirror ends. May
-	 * submit changes, and free this one. */
-	void (*done)(struct mirror *mirror, struct mirror_change *change, int error);
-	mirror_mask inform; /* also told, and not waited for if they fail */
-	void *arg; /* the owner's */
-	struct mirror_change *next; /* the mirror's */
-};
 
 void mirror_change_submit(struct mirror *mirror, struct mirror_change *change); /* home */
 

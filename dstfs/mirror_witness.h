@@ -24,7 +24,7 @@ struct mirror_witness_ops {
 	 */
 	void (*save)(struct mirror_witness_store *store, const struct mirror_witness *witness,
 		     void (*done)(void *arg, int error), void *arg);
-	/* Frees the store. No save is under way. */
+	/* Frees the store. A save that is under way is waited for, and its `done` doesn't run. */
 	void (*close)(struct mirror_witness_store *store);
 };
 

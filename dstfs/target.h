@@ -49,6 +49,12 @@ struct target_ops {
 	/* A short phrase: why it is not ready; "" if it is. Copies it. Any thread. */
 	void (*reason)(struct target *target, char *text, size_t size);
 	/*
+	 * No request is held any more and none will come, and the last flush has succeeded: leaves
+	 * behind it what says so, then runs done(arg) once, in worker 0's thread, from where it is called.
+	 * Everything fails from then on. NULL: there is nothing to do.
+	 */
+	void (*detach)(struct target *target, void (*done)(void *arg), void *arg);
+	/*
 	 * No request is held any more and none will come. Ends connections and frees the target; the
 	 * workers' loops still exist but don't run. False: a stuck disk still has cancelled operations,
 	 * which name the target, the workers' loops and their buffers: those stay, and go with the

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * mirror_change.c - changes of the set of members, see mirror_impl.h. Order is all:
+ *
+ *   1. maps: what a member that leaves may miss, on those that stay; all maps, on one that gets in sync
+ *   2. superblocks, with the raised generation if other members are in sync now
+ *   3. the witness
+ *   4. what requests see
+ *
+ * Whoever fails on the way leaves too, and it begins anew. The generation that was tried is among
+ * the ancestors then, since some node may have it.
+ *
+ * Requests go on meanwhile, and nobody waits for them. One that has read the old set, and is sent or
+ * even begun after the new one is published:
+ *   - goes to a node that has left: that one misses all that is marked, and the request's regions were
+ *     marked before it read the set: before the change (step 1), or after it, and then it had
+ *     the new set already
+ *   - doesn't go to a node that gets writes from now on: what it writes is in that node's missed map for
+ *     the same reason, and is copied only once its hold is had, which is when this request is over
+ */
+#include "dstfs/mirror_change.h"
+
+#include "common/log.h"
+#include "dstfs/mirror_copy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void attempt(struct mirror *mirror);
+
+static struct mirror_changing *changing_of(struct mirror *mirror)
+{
+	return &mirror->work->changing;
+}
+
+void mirror_change_submit(struct mirror *mirror, struct mirror_change *change)
+{
+	if (mirror->ending || mirror->phase == MIRROR_FENCED || mirror->phase == MIRROR_DETACHED) {
+		change->done(mirror, change, ECANCELED);
+		return;
+	}
+	change->next = NULL;
+	*mirror->changes_end = change;
+	mirror->changes_end = &change->next;
+	mirror_home_poke(mirror);
+}
+
+static struct mirror_change *take_change(struct mirror *mirror)
+{
+	struct mirror_change *change = mirror->changes;
+
+	if (!change)
+		return NULL;
+	mirror->changes = change->next;
+	if (!mirror->changes)
+		mirror->changes_end = &mirror->changes;
+	return change;
+}
+
+void mirror_changes_cancel(struct mirror *mirror)
+{
+	struct mirror_change *change;
+
+	while ((change = take_change(mirror)))
+		change->done(mirror, change, ECANCELED);
+}
+
+bool mirror_change_due(const struct mirror *mirror)
+{
+	if (mirror->phase != MIRROR_RUNNING && mirror->phase != MIRROR_STARTING)
+		return false;
+	return mirror->changes || (mirror->failed & mirror->write_set && !mirror->read_only) ||
+	       (mirror->unrecorded && clock_now() >= mirror->work->changing.retry_at);
+}
+
+/* ---- the end ---- */
+
+static void finish(struct mirror *mirror, int error)
+{
+	struct mirror_changing *c = changing_of(mirror);
+	struct mirror_change *change = c->change;
+
+	free(c->copies);
+	c->copies = NULL;
+	c->change = NULL;
+	mirror_wake_ports(mirror); /* who waits for a record is judged anew, come what came */
+	if (change)
+		change->done(mirror, change, error);
+	mirror_home_done(mirror);
+}
+
+/* Nobody that could stay has taken it. What waits for it fails; it is tried again. */
+static void give_up(struct mirror *mirror, int error)
+{
+	struct mirror_changing *c = changing_of(mirror);
+
+	if (error != ECANCELED && !c->first) {
+		if (!mirror->unrecorded)
+			log_error("volume %s: no node could record that others are absent: writing "
+				  "has stopped, and is tried again",
+				  mirror->volume);
+		mirror->unrecorded = true;
+		mirror->stopped = true;
+		c->retry_at = clock_now() + MIRROR_RETRY_INTERVAL;
+		mirror_home_later(mirror, MIRROR_RETRY_INTERVAL);
+	}
+	finish(mirror, error);
+}
+
+static void publish(struct mirror *mirror)
+{
+	struct mirror_changing *c = changing_of(mirror);
+
+	mirror->super = c->next;
+	mirror_change_publish(mirror);
+	if (c->first)
+		mirror->no_quorum = false; /* was judged; or it was started by force */
+	else if (c->set_changed)
+		mirror->no_quorum = !mirror_change_has_quorum(mirror);
+	mirror->unrecorded = false;
+	mirror->stopped = mirror->no_quorum;
+	if (mirror->no_quorum && c->set_changed)
+		log_error("volume %s: no majority of nodes and witness: writing has stopped until "
+			  "more nodes are in sync",
+			  mirror->volume);
+	mirror_update_base(mirror);
+	mirror_copy_poke(mirror);
+	finish(mirror, mirror->no_quorum ? ENOTCONN : 0);
+}
+
+static void on_witness(void *arg, int error)
+{
+	struct mirror *mirror = arg;
+
+	mirror->witnessed = !error;
+	if (error)
+		log_warn("volume %s: the witness could not be written (%s): without it, a start "
+			 "with "
+			 "nodes missing may have to be forced",
+			 mirror->volume, strerror(error));
+	publish(mirror);
+}
+
+static void write_witness(struct mirror *mirror)
+{
+	struct mirror_changing *c = changing_of(mirror);
+	struct mirror_witness *witness = &mirror->witness;
+	struct mirror_witness_store *store = mirror->witness_store;
+
+	if (!store || (mirror->witnessed && !memcmp(&witness->generation, &c->next.generation,
+						    sizeof(witness->generation)))) {
+		publish(mirror);
+		return;
+	}
+	*witness = (struct mirror_witness){.known = true, .generation = c->next.generation};
+	memcpy(witness->set, c->next.set, DST_ID_SIZE);
+	for (unsigned i = 0; i < MIRROR_MAX_NODES; i++) {
+		witness->in_sync[i] = c->next.members[i].state == MIRROR_IN_SYNC;
+		witness->sizes[i] = c->next.members[i].size;
+	}
+	store->ops->save(store, witness, on_witness, mirror);
+}
+
+/* ---- superblocks ---- */
+
+/* These nodes failed while it was being recorded. Begins anew without them, if somebody is left. */
+static void retry_without(struct mirror *mirror, mirror_mask failed)
+{
+	struct mirror_changing *c = changing_of(mirror);
+
+	if (mirror->ending || mirror_check_fence(mirror)) {
+		give_up(mirror, ECANCELED);
+		return;
+	}
+	/* The one that must stay has failed, or nobody is left that has not. */
+	if (!(c->read_set & ~failed)) {
+		give_up(mirror, EIO);
+		return;
+	}
+	c->failed |= failed;
+	attempt(mirror);
+}
+
+static void on_supers_written(struct mirror_batch *batch, void *arg)
+{
+	struct mirror *mirror = arg;
+	struct mirror_changing *c = changing_of(mirror);
+	mirror_mask failed = mirror_batch_failed(batch);
+
+	mirror_batch_free(&batch);
+	for (mirror_mask rest = c->write_set | c->inform; rest; rest &= rest - 1) {
+		unsigned i = (unsigned)__builtin_ctz(rest);
+
+		mirror_super_written(&mirror->nodes[i], !(failed & MIRROR_BIT(i)));
+	}
+	if (failed & c->write_set)
+		retry_without(mirror, failed & c->write_set);
+	else
+		write_witness(mirror);
+}
+
+static void write_supers(struct mirror *mirror)
+{
+	struct mirror_changing *c = changing_of(mirror);
+	struct mirror_batch *batch = mirror_batch_new(mirror, on_supers_written, mirror);
+	int error = batch ? 0 : ENOMEM;
+
+	for (mirror_mask rest = c->write_set | c->inform; rest && !error; rest &= rest - 1)
+		error = mirror_super_write(batch, &mirror->nodes[__builtin_ctz(rest)], &c->next);
+	if (error) {
+		mirror_batch_free(&batch);
+		mirror_out_of_memory(mirror);
+		give_up(mirror, error);
+		return;
+	}
+	/* From now on some node may have it. */
+	mirror->super.generation = c->next.generation;
+	mirror->super.ancestor_count = c->next.ancestor_count;
+	memcpy(mirror->super.ancestors, c->next.ancestors, sizeof(c->next.ancestors));
+	mirror_batch_run(batch);
+}
+
+/* ---- maps ---- */
+
+static void on_maps_written(struct mirror_batch *batch, void *arg)
+{
+	struct mirror *mirror = arg;
+	struct mirror_changing *c = changing_of(mirror);
+	mirror_mask failed = mirror_batch_failed(batch);
+
+	mirror_batch_free(&batch);
+	for (unsigned i = 0; i < mirror->node_count; i++) {
+		struct mirror_node *node = &mirror->nodes[i];
+		mirror_mask bit = MIRROR_BIT(i);
+		uint64_t sequence = node->sequence;
+
+		if (!((c->write_set | c->inform) & ~failed & bit) || !node->unsure)
+			continue;
+		mirror_node_judge(node, c->copies[i]);
+		if (node->sequence < sequence || node->blank)
+			node->sequence = sequence;
+	}
+	c->inform &= ~failed;
+	if (failed & c->write_set)
+		retry_without(mirror, failed & c->write_set);
+	else
+		write_supers(mirror);
+}
+
+static int add_unsure(struct mirror *mirror, struct mirror_batch *batch)
+{
+	struct mirror_changing *c = changing_of(mirror);
+	int error = 0;
+
+	for (mirror_mask rest = c->write_set | c->inform; rest && !error; rest &= rest - 1) {
+		struct mirror_node *node = &mirror->nodes[__builtin_ctz(rest)];
+
+		if (!node->unsure)
+			continue;
+		if (!c->copies)
+			c->copies = calloc(MIRROR_MAX_NODES, sizeof(*c->copies));
+		error = c->copies ? mirror_supers_read(batch, node, c->copies[node->index])
+				  : ENOMEM;
+	}
+	return error;
+}
+
+static int add_maps(struct mirror *mirror, struct mirror_batch *batch)
+{
+	struct mirror_changing *c = changing_of(mirror);
+	int error = mirror_batch_flush(batch, c->joining);
+
+	if (c->joining && !error)
+		error = mirror_map_write(batch, mirror, c->joining, 0, &mirror->marked);
+	for (unsigned i = 0; i < MIRROR_MAX_NODES && !error; i++) {
+		mirror_mask nodes = c->fresh_maps & 1u << i ? c->read_set : c->joining;
+
+		if (nodes && c->next.members[i].state != MIRROR_FREE)
+			error = mirror_map_write(batch, mirror, nodes, 1 + i,
+						 &mirror->missed[i].bits);
+	}
+	return error;
+}
+
+static void write_maps(struct mirror *mirror)
+{
+	struct mirror_batch *batch = mirror_batch_new(mirror, on_maps_written, mirror);
+	int error = batch ? add_unsure(mirror, batch) : ENOMEM;
+
+	if (!error)
+		error = add_maps(mirror, batch);
+	if (!error) {
+		mirror_batch_run(batch);
+		return;
+	}
+	mirror_batch_free(&batch);
+	mirror_out_of_memory(mirror);
+	give_up(mirror, error);
+}
+
+/* ---- the plan ---- */
+
+static void attempt(struct mirror *mirror)
+{
+	struct mirror_changing *c = changing_of(mirror);
+	int error = 0;
+
+	c->next = mirror->super;
+	c->next.clean = false;
+	if (c->change && !c->change->edit(mirror, c->change, &c->next, &error)) {
+		c->next = mirror->super;
+		c->next.clean = false;
+		c->inform = 0;
+		if (error || (!c->failed && !c->rewrite)) {
+			atomic_fetch_or(&mirror->failed, c->failed);
+			finish(mirror, error);
+			return;
+		}
+	}
+	if (mirror_change_plan(mirror))
+		write_maps(mirror);
+	else
+		finish(mirror, 0);
+}
+
+void mirror_change_begin(struct mirror *mirror)
+{
+	struct mirror_changing *c = changing_of(mirror);
+
+	mirror->busy = true;
+	c->change = take_change(mirror);
+	c->inform = c->change ? c->change->inform : 0;
+	c->failed = atomic_exchange(&mirror->failed, 0) & mirror->write_set;
+	c->first = mirror->phase == MIRROR_STARTING;
+	c->rewrite = mirror->unrecorded || c->first;
+	if (mirror->ending || mirror_check_fence(mirror))
+		give_up(mirror, ECANCELED);
+	else
+		attempt(mirror);
+}

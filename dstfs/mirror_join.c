@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * mirror_join.c - nodes that come are read and judged. Before the mirror runs, all of them together
+ * (mirror_start.h); then each by itself against the mirror as it is.
+ */
+#include "dstfs/mirror_home.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LEAST_RETRY CLOCK_SEC /* of a node that failed; doubled each time */
+#define MOST_RETRY (300 * CLOCK_SEC)
+
+struct node_reading {
+	struct mirror_node *node;
+	uint8_t copies[MIRROR_COPIES][MIRROR_MAP_BLOCK];
+};
+
+/* ---- a running mirror's node that is back ---- */
+
+static void refuse(struct mirror_node *node, const char *reason)
+{
+	node->state = MIRROR_NODE_REFUSED;
+	mirror_node_set_reason(node, reason);
+	log_error("volume %s: %s is not used: %s", node->mirror->volume, node->name, reason);
+}
+
+/* NULL, or what speaks against it. Finds its slot. */
+static const char *judge_one(struct mirror_node *node)
+{
+	struct mirror *mirror = node->mirror;
+	const struct mirror_super *found = &node->found;
+	const struct mirror_member *member = &mirror->super.members[found->self];
+	struct mirror_node *other;
+
+	if (node->blank)
+		return "it holds no mirror: a new or replaced medium. dstctl mirror replace makes "
+		       "it a member, and overwrites it";
+	if (memcmp(found->set, mirror->super.set, DST_ID_SIZE) != 0)
+		return "it belongs to another mirror";
+	if (member->state == MIRROR_FREE ||
+	    memcmp(member->id, found->members[found->self].id, DST_ID_SIZE) != 0)
+		return "it is not a member any more: dstctl mirror replace makes it one, and "
+		       "overwrites it";
+	other = mirror_node_of_slot(mirror, found->self);
+	if (other && other != node)
+		return "another node is the same member: one of them is a copy";
+	if (!mirror_generation_contains(&mirror->super, found->generation.uuid))
+		return "split brain: it was written to without the others. Nothing is merged; "
+		       "dstctl mirror resolve chooses which to keep";
+	return NULL;
+}
+
+/* Durably inconsistent, on all and on itself, before anything is copied to it. */
+static bool become_inconsistent(struct mirror *mirror, struct mirror_change *change,
+				struct mirror_super *super, int *error)
+{
+	struct mirror_node *node = change->arg;
+
+	if (super->members[node->slot].state != MIRROR_ABSENT ||
+	    super->members[node->slot].detached || node->target->state != TARGET_READY)
+		return false;
+	super->members[node->slot].state = MIRROR_INCONSISTENT;
+	return true;
+}
+
+static void on_joined(struct mirror *mirror, struct mirror_change *change, int error)
+{
+	struct mirror_node *node = change->arg;
+
+	node->changing = false;
+	if (node->state != MIRROR_NODE_RESYNC)
+		mirror_join_lost(node);
+	mirror_home_poke(mirror);
+}
+
+static void join_one(struct mirror_node *node)
+{
+	struct mirror *mirror = node->mirror;
+	const char *wrong = judge_one(node);
+
+	node->read = false;
+	if (wrong) {
+		refuse(node, wrong);
+		return;
+	}
+	node->slot = node->found.self;
+	if (mirror->super.members[node->slot].detached) {
+		node->state = MIRROR_NODE_DETACHED;
+		return;
+	}
+	if (mirror->super.members[node->slot].state != MIRROR_ABSENT || mirror->read_only)
+		return;
+	node->state = MIRROR_NODE_FAILED;
+	node->changing = true;
+	node->change =
+		(struct mirror_change){.edit = become_inconsistent, .done = on_joined, .arg = node};
+	mirror_change_submit(mirror, &node->change);
+}
+
+void mirror_join_lost(struct mirror_node *node)
+{
+	node->state = MIRROR_NODE_FAILED;
+	node->retry_delay = node->retry_delay ? 2 * node->retry_delay : LEAST_RETRY;
+	if (node->retry_delay > MOST_RETRY)
+		node->retry_delay = MOST_RETRY;
+	node->retry_at = clock_now() + node->retry_delay;
+	mirror_home_later(node->mirror, node->retry_delay);
+}
+
+void mirror_look_again(struct mirror *mirror, struct mirror_node *node)
+{
+	if (node->state == MIRROR_NODE_IN_SYNC || node->state == MIRROR_NODE_RESYNC)
+		return;
+	node->state = MIRROR_NODE_UNKNOWN;
+	node->read = false;
+	node->retry_delay = 0;
+	mirror_home_poke(mirror);
+}
+
+/* ---- reading ---- */
+
+static void on_read(struct mirror_batch *batch, void *arg)
+{
+	struct node_reading *reading = arg;
+	struct mirror_node *node = reading->node;
+	struct mirror *mirror = node->mirror;
+
+	node->reading = false;
+	if (mirror_batch_failed(batch)) {
+		mirror_node_set_reason(node, "its superblocks can't be read");
+		mirror_join_lost(node);
+	} else if (node->state == MIRROR_NODE_UNKNOWN) {
+		mirror_node_judge(node, (const uint8_t(*)[MIRROR_MAP_BLOCK])reading->copies);
+		if (node->read && mirror->phase == MIRROR_RUNNING && !mirror->ending)
+			join_one(node);
+		mirror->work->joining.judged = false;
+	}
+	mirror_batch_free(&batch);
+	free(reading);
+	mirror_home_poke(mirror);
+}
+
+static void read_node(struct mirror_node *node)
+{
+	struct mirror *mirror = node->mirror;
+	struct node_reading *reading = malloc(sizeof(*reading));
+	struct mirror_batch *batch = reading ? mirror_batch_new(mirror, on_read, reading) : NULL;
+
+	node->size = node->target->size;
+	if (node->size < MIRROR_MIN_SIZE) {
+		free(reading);
+		mirror_batch_free(&batch);
+		refuse(node, "it is too small for a mirror");
+		return;
+	}
+	if (!batch || mirror_supers_read(batch, node, reading->copies)) {
+		mirror_batch_free(&batch);
+		free(reading);
+		mirror_out_of_memory(mirror);
+		return;
+	}
+	reading->node = node;
+	node->reading = true;
+	mirror_batch_run(batch);
+}
+
+/* ---- the start ---- */
+
+bool mirror_all_heard(const struct mirror *mirror)
+{
+	for (unsigned i = 0; i < mirror->node_count; i++)
+		if (!mirror->nodes[i].heard && mirror->nodes[i].target->state != TARGET_READY)
+			return false;
+	return true;
+}
+
+/* 0, or an errno if it isn't known what the witness says. */
+static int load_witness(struct mirror *mirror)
+{
+	struct mirror_witness_store *store = mirror->witness_store;
+	int error = 0;
+
+	if (mirror->witness_loaded)
+		return 0;
+	mirror->witness = (struct mirror_witness){.known = false};
+	if (store)
+		error = store->ops->load(store, &mirror->witness);
+	mirror->witness_loaded = !error;
+	return error;
+}
+
+/* Have all been read that could be? */
+static bool all_read(const struct mirror *mirror)
+{
+	for (unsigned i = 0; i < mirror->node_count; i++)
+		if (!mirror->nodes[i].read && mirror->nodes[i].state != MIRROR_NODE_REFUSED)
+			return false;
+	return true;
+}
+
+static unsigned fill_found(struct mirror *mirror)
+{
+	struct mirror_joining *j = &mirror->work->joining;
+	unsigned present = 0;
+
+	for (unsigned i = 0; i < mirror->node_count; i++) {
+		const struct mirror_node *node = &mirror->nodes[i];
+
+		j->found[i] = (struct mirror_found){.name = node->name,
+						    .present = node->read,
+						    .blank = node->blank,
+						    .super = node->found};
+		present += node->read;
+	}
+	return present;
+}
+
+static void judge(struct mirror *mirror)
+{
+	struct mirror_joining *j = &mirror->work->joining;
+	unsigned present = fill_found(mirror);
+	uint64_t now = clock_now();
+	int error = load_witness(mirror);
+	enum mirror_verdict verdict;
+
+	j->judged = true;
+	if (error && !mirror->options.start.force) {
+		mirror_set_reason(mirror, "the witness can't be read: %s", strerror(error));
+		mirror->refused = true;
+		return;
+	}
+	if (!present) {
+		mirror_set_reason(mirror, "no node has answered so far");
+		return;
+	}
+	verdict = mirror_start_judge(&j->start, j->found, mirror->node_count, &mirror->witness,
+				     &mirror->options.start);
+	mirror->refused = verdict == MIRROR_START_SPLIT || verdict == MIRROR_START_ALTERNATE ||
+			  (verdict == MIRROR_START_BROKEN && all_read(mirror));
+	if (verdict) {
+		mirror_set_reason(mirror, "%s", j->start.text);
+	} else if (all_read(mirror) || now >= j->wait_until) {
+		if (j->start.forced)
+			log_warn("volume %s: %s", mirror->volume, j->start.text);
+		mirror_begin(mirror);
+	} else {
+		mirror_set_reason(mirror, "members are missing; it starts without them soon");
+		mirror_home_later(mirror, j->wait_until - now);
+		j->judged = false;
+	}
+}
+
+void mirror_join_start(struct mirror *mirror)
+{
+	mirror->work->joining.wait_until = clock_now() + mirror->options.start_wait;
+	mirror_home_poke(mirror);
+}
+
+/* ---- who came, who went ---- */
+
+static void look_at(struct mirror_node *node)
+{
+	bool ready = node->target->state == TARGET_READY && node->target->size;
+
+	if (node->state == MIRROR_NODE_FAILED && clock_now() >= node->retry_at && ready &&
+	    !node->changing && !node->suspended)
+		node->state = MIRROR_NODE_UNKNOWN;
+	if (node->state == MIRROR_NODE_REFUSED && !ready)
+		node->state = MIRROR_NODE_UNKNOWN;
+	if (node->state == MIRROR_NODE_UNKNOWN && !ready && node->read) {
+		node->read = false;
+		node->mirror->work->joining.judged = false;
+	}
+	if (node->state == MIRROR_NODE_UNKNOWN && ready && !node->read && !node->reading &&
+	    !node->suspended)
+		read_node(node);
+}
+
+void mirror_join_look(struct mirror *mirror)
+{
+	if (mirror->phase != MIRROR_WAITING && mirror->phase != MIRROR_RUNNING)
+		return;
+	for (unsigned i = 0; i < mirror->node_count; i++)
+		look_at(&mirror->nodes[i]);
+	if (mirror->phase == MIRROR_WAITING && !mirror->work->joining.judged)
+		judge(mirror);
+}

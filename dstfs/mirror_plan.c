@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* mirror_plan.c - see mirror_change.h */
+#include "dstfs/mirror_change.h"
+
+#include "common/log.h"
+#include "common/random.h"
+
+#include <string.h>
+
+static mirror_mask nodes_in(const struct mirror *mirror, const struct mirror_super *super,
+			    enum mirror_member_state state)
+{
+	mirror_mask nodes = 0;
+
+	for (unsigned i = 0; i < mirror->node_count; i++) {
+		unsigned slot = mirror->nodes[i].slot;
+
+		if (slot != MIRROR_NO_SLOT && super->members[slot].state == state)
+			nodes |= MIRROR_BIT(i);
+	}
+	return nodes;
+}
+
+/* Of nodes, which has some: the one with the lowest slot. */
+static unsigned lowest(const struct mirror *mirror, mirror_mask nodes)
+{
+	unsigned best = (unsigned)__builtin_ctz(nodes);
+
+	for (; nodes; nodes &= nodes - 1) {
+		unsigned i = (unsigned)__builtin_ctz(nodes);
+
+		if (mirror->nodes[i].slot < mirror->nodes[best].slot)
+			best = i;
+	}
+	return best;
+}
+
+/* Who stays though all have failed: what only the others have done is answered with an error. */
+static unsigned choose_last(const struct mirror *mirror, mirror_mask nodes)
+{
+	mirror_mask ready = 0;
+
+	for (mirror_mask rest = nodes; rest; rest &= rest - 1)
+		if (mirror->nodes[__builtin_ctz(rest)].target->state == TARGET_READY)
+			ready |= rest & -rest;
+	return lowest(mirror, ready ? ready : nodes);
+}
+
+static void leave_failed(struct mirror *mirror)
+{
+	struct mirror_changing *c = &mirror->work->changing;
+	mirror_mask in_sync = nodes_in(mirror, &c->next, MIRROR_IN_SYNC);
+
+	if (in_sync && !(in_sync & ~c->failed))
+		c->failed &= ~MIRROR_BIT(choose_last(mirror, in_sync));
+	for (mirror_mask rest = c->failed; rest; rest &= rest - 1) {
+		unsigned slot = mirror->nodes[__builtin_ctz(rest)].slot;
+
+		if (slot != MIRROR_NO_SLOT && c->next.members[slot].state != MIRROR_FREE)
+			c->next.members[slot].state = MIRROR_ABSENT;
+	}
+}
+
+static bool gets_writes(enum mirror_member_state state)
+{
+	return state == MIRROR_IN_SYNC || state == MIRROR_INCONSISTENT;
+}
+
+/* What the slot's change of state means for its map. */
+static void plan_slot(struct mirror *mirror, unsigned slot)
+{
+	struct mirror_changing *c = &mirror->work->changing;
+	const struct mirror_member *before = &mirror->super.members[slot];
+	struct mirror_member *member = &c->next.members[slot];
+	struct mirror_missed *missed = &mirror->missed[slot];
+
+	if (gets_writes(before->state) && member->state == MIRROR_ABSENT) {
+		memcpy(member->left, mirror->super.generation.uuid, DST_ID_SIZE);
+		mirror_bits_or(&missed->bits, &mirror->marked);
+		c->fresh_maps |= 1u << slot;
+	}
+	/* From now on the map tells how far it has got, also after a restart. */
+	if (member->state == MIRROR_INCONSISTENT && member->full) {
+		mirror_bits_fill(&missed->bits, true);
+		member->full = false;
+		c->fresh_maps |= 1u << slot;
+	}
+}
+
+bool mirror_change_plan(struct mirror *mirror)
+{
+	struct mirror_changing *c = &mirror->work->changing;
+	uint8_t uuid[DST_ID_SIZE];
+
+	leave_failed(mirror);
+	if (!c->rewrite &&
+	    !memcmp(c->next.members, mirror->super.members, sizeof(c->next.members)) &&
+	    c->next.data_size == mirror->super.data_size)
+		return false;
+	c->fresh_maps = 0;
+	c->set_changed = false;
+	for (unsigned i = 0; i < MIRROR_MAX_NODES; i++) {
+		c->set_changed |= (c->next.members[i].state == MIRROR_IN_SYNC) !=
+				  (mirror->super.members[i].state == MIRROR_IN_SYNC);
+		plan_slot(mirror, i);
+	}
+	c->read_set = nodes_in(mirror, &c->next, MIRROR_IN_SYNC);
+	c->write_set = c->read_set | nodes_in(mirror, &c->next, MIRROR_INCONSISTENT);
+	c->joining = c->read_set & ~mirror->read_set;
+	c->inform &= ~c->write_set;
+	for (mirror_mask rest = c->write_set; rest; rest &= rest - 1) {
+		const struct mirror_node *node = &mirror->nodes[__builtin_ctz(rest)];
+
+		c->next.members[node->slot].size = node->size;
+	}
+	/* One that was tried and not recorded everywhere may say otherwise on some node. */
+	if (c->set_changed || mirror->unrecorded) {
+		random_bytes(uuid, sizeof(uuid));
+		mirror_generation_raise(&c->next, uuid);
+	}
+	return true;
+}
+
+static unsigned count_members(const struct mirror_super *super)
+{
+	unsigned members = 0;
+
+	for (unsigned i = 0; i < MIRROR_MAX_NODES; i++)
+		members += super->members[i].state != MIRROR_FREE;
+	return members;
+}
+
+bool mirror_change_has_quorum(const struct mirror *mirror)
+{
+	const struct mirror_changing *c = &mirror->work->changing;
+	unsigned votes = (unsigned)__builtin_popcount(c->read_set) + mirror->witnessed;
+
+	return !mirror->options.start.majority || 2 * votes > count_members(&mirror->super) + 1;
+}
+
+/* ---- publishing ---- */
+
+static void set_node_state(struct mirror_node *node, enum mirror_node_state state)
+{
+	const struct mirror *mirror = node->mirror;
+
+	if (node->state == state)
+		return;
+	if (state == MIRROR_NODE_FAILED)
+		log_warn("volume %s: %s has left the mirror: %s; generation %llu", mirror->volume,
+			 node->name, *node->reason ? node->reason : "it failed requests",
+			 (unsigned long long)mirror->super.generation.counter);
+	else
+		log_info("volume %s: %s is %s; generation %llu", mirror->volume, node->name,
+			 mirror_node_state_name(state),
+			 (unsigned long long)mirror->super.generation.counter);
+	node->state = state;
+}
+
+static void forget_copied(struct mirror_missed *missed)
+{
+	mirror_bits_fill(&missed->copied, false);
+	mirror_bits_fill(&missed->settling, false);
+}
+
+static void publish_node(struct mirror_node *node)
+{
+	struct mirror *mirror = node->mirror;
+	const struct mirror_member *member;
+
+	if (node->slot == MIRROR_NO_SLOT)
+		return;
+	member = &mirror->super.members[node->slot];
+	switch (member->state) {
+	case MIRROR_IN_SYNC:
+		set_node_state(node, MIRROR_NODE_IN_SYNC);
+		mirror_node_set_reason(node, "");
+		node->retry_delay = 0;
+		break;
+	case MIRROR_INCONSISTENT:
+		if (node->state != MIRROR_NODE_RESYNC)
+			forget_copied(&mirror->missed[node->slot]);
+		set_node_state(node, MIRROR_NODE_RESYNC);
+		break;
+	default:
+		forget_copied(&mirror->missed[node->slot]);
+		if (member->detached) {
+			set_node_state(node, MIRROR_NODE_DETACHED);
+		} else if (node->state == MIRROR_NODE_IN_SYNC ||
+			   node->state == MIRROR_NODE_RESYNC) {
+			counter_add(&node->failures, 1);
+			set_node_state(node, MIRROR_NODE_FAILED);
+			mirror_join_lost(node);
+		}
+		break;
+	}
+}
+
+void mirror_change_publish(struct mirror *mirror)
+{
+	struct mirror_changing *c = &mirror->work->changing;
+
+	for (unsigned i = 0; i < mirror->node_count; i++)
+		publish_node(&mirror->nodes[i]);
+	/* The primary stays while it can: readers have seen what it has where others may differ. */
+	if (c->read_set && !(c->read_set & mirror->read_set & MIRROR_BIT(mirror->primary)))
+		mirror->primary = lowest(mirror, c->read_set);
+	mirror->read_set = c->read_set;
+	mirror->write_set = c->write_set;
+	mirror->generation = mirror->super.generation.counter;
+	mirror->members = count_members(&mirror->super);
+}

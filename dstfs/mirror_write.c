@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * mirror_write.c - what changes content goes to all nodes that are written to, and so do flushes.
+ *
+ * A modifying request takes the mirror's hold of its range, waits until its regions are marked, then
+ * reads the set of nodes, and goes to them. With all of them done, those that are in sync by then
+ * decide:
+ *
+ *   all have done it               success
+ *   none has                       the error is answered
+ *   some have, and the others      those nodes have failed: it waits until the home has recorded
+ *   failed                         that, and is judged again
+ *   some have, and the others say  the error is answered: it tells about the request
+ *   that they don't do such things
+ *
+ * Whenever it is answered with an error and may have been done somewhere, its regions are suspect.
+ */
+#include "dstfs/mirror_port.h"
+
+#include <errno.h>
+
+static struct mirror *mirror_of(const struct mirror_op *op)
+{
+	return op->port->mirror;
+}
+
+static void regions_of(const struct mirror_op *op, unsigned *first, unsigned *last)
+{
+	struct range range = op->request->range;
+
+	*first = mirror_region_of(mirror_of(op), range.offset);
+	*last = mirror_region_of(mirror_of(op), range.offset + range.length - 1);
+}
+
+/* Tells about the request or about us, not about the node: nothing was done. */
+static bool is_refusal(int error)
+{
+	return error == EOPNOTSUPP || error == EINVAL || error == ENOMEM;
+}
+
+/* ---- out ---- */
+
+/*
+ * COPY reads as well: a node that is being resynced may not have the source yet, and where the source
+ * is suspect each node would copy something else.
+ */
+static bool copy_possible(const struct mirror_op *op)
+{
+	const struct mirror *mirror = mirror_of(op);
+	struct range source = {op->request->copy_from, op->request->range.length};
+
+	return mirror->read_set == mirror->write_set &&
+	       !mirror_bits_any(&mirror->suspect, mirror_region_of(mirror, source.offset),
+				mirror_region_of(mirror, source.offset + source.length - 1));
+}
+
+/* Once, for all of them; a file has no need of it. */
+static void compute_digest(struct mirror_op *op)
+{
+	const struct mirror *mirror = mirror_of(op);
+
+	for (mirror_mask rest = op->sent; rest; rest &= rest - 1) {
+		if (!mirror->nodes[__builtin_ctz(rest)].local) {
+			request_digest(op->request);
+			return;
+		}
+	}
+}
+
+static void send_to_all(struct mirror_op *op)
+{
+	struct mirror *mirror = mirror_of(op);
+
+	op->sent = op->pending = mirror->write_set;
+	mirror_op_enter(op, MIRROR_OP_SENT);
+	if (op->request->type == REQUEST_WRITE && mirror->base.policy->checksum)
+		compute_digest(op);
+	op->starting = true;
+	for (mirror_mask rest = op->sent; rest; rest &= rest - 1)
+		mirror_leg_send(op, (unsigned)__builtin_ctz(rest));
+	op->starting = false;
+	if (!op->pending)
+		mirror_write_settle(op);
+}
+
+/* The hold is had. */
+void mirror_write_go_on(struct mirror_op *op)
+{
+	struct mirror *mirror = mirror_of(op);
+	unsigned first, last;
+
+	if (mirror->stopped) {
+		mirror_op_finish(op, EIO);
+		return;
+	}
+	regions_of(op, &first, &last);
+	if (!mirror_bits_all(&mirror->marked, first, last)) {
+		if (op->state != MIRROR_OP_SET) {
+			counter_add(&op->port->counters.marks, 1);
+			mirror_op_enter(op, MIRROR_OP_SET);
+		}
+		mirror_bits_set_range(&mirror->wanted, first, last);
+		mirror->wants = true;
+		mirror_home_poke(mirror);
+		return;
+	}
+	mirror_bits_set_range(&mirror->touched, first, last);
+	if (op->request->type == REQUEST_COPY && !copy_possible(op))
+		mirror_op_finish(op, EOPNOTSUPP);
+	else
+		send_to_all(op);
+}
+
+static void on_granted(void *arg)
+{
+	mirror_write_go_on(arg);
+}
+
+void mirror_write_begin(struct mirror_op *op)
+{
+	struct mirror *mirror = mirror_of(op);
+	struct request *request = op->request;
+	struct range source = {0, 0};
+	bool granted;
+
+	if (request->type == REQUEST_FLUSH) {
+		send_to_all(op);
+		return;
+	}
+	if (mirror->read_only || mirror->stopped) {
+		mirror_op_finish(op, mirror->read_only ? EROFS : EIO);
+		return;
+	}
+	if (request->type == REQUEST_COPY)
+		source = (struct range){request->copy_from, request->range.length};
+	op->hold = ranges_take(mirror->ranges, op->port->worker, request->range, source, on_granted,
+			       op, &granted);
+	if (!op->hold)
+		mirror_op_finish(op, ENOMEM);
+	else if (granted)
+		mirror_write_go_on(op);
+}
+
+/* ---- and back ---- */
+
+static void suspect(const struct mirror_op *op)
+{
+	if (request_modifies(op->request))
+		mirror_report_suspect(mirror_of(op), op->request->range);
+}
+
+/* Of these nodes, the first one's by order. */
+static int first_error(const struct mirror_op *op, mirror_mask nodes)
+{
+	return nodes ? op->errors[__builtin_ctz(nodes)] : EIO;
+}
+
+/* Did each of these nodes refuse it? */
+static bool all_refused(const struct mirror_op *op, mirror_mask nodes)
+{
+	for (; nodes; nodes &= nodes - 1)
+		if (!is_refusal(op->errors[__builtin_ctz(nodes)]))
+			return false;
+	return true;
+}
+
+static void fail(struct mirror_op *op, int error, bool refused)
+{
+	if (!refused)
+		suspect(op);
+	mirror_op_finish(op, error);
+}
+
+static void succeed(struct mirror_op *op)
+{
+	if (op->request->type == REQUEST_COPY) {
+		op->request->result = op->least;
+		if (op->uneven)
+			suspect(op);
+	}
+	mirror_op_finish(op, 0);
+}
+
+void mirror_write_settle(struct mirror_op *op)
+{
+	struct mirror *mirror = mirror_of(op);
+	mirror_mask set, good, bad;
+
+	if (op->failed && mirror_check_fence(mirror)) {
+		fail(op, EIO, false);
+		return;
+	}
+	set = mirror->read_set;
+	good = op->ok & set;
+	bad = op->failed & set;
+	if (!good) {
+		mirror_mask said = bad ? bad : op->failed;
+
+		fail(op, first_error(op, said), !op->ok && all_refused(op, op->failed));
+	} else if (bad && all_refused(op, bad)) {
+		fail(op, first_error(op, bad), false);
+	} else if (op->failed && mirror->stopped) {
+		fail(op, EIO, false);
+	} else if (bad) {
+		if (op->state != MIRROR_OP_RECORD) {
+			counter_add(&op->port->counters.records, 1);
+			mirror_op_enter(op, MIRROR_OP_RECORD);
+			mirror_report_failed(mirror, op->failed);
+		}
+	} else {
+		if (op->failed & mirror->write_set) /* was being resynced: isn't waited for */
+			mirror_report_failed(mirror, op->failed);
+		succeed(op);
+	}
+}
+
+void mirror_write_cancelled(struct mirror_op *op)
+{
+	if (op->state == MIRROR_OP_SENT || op->state == MIRROR_OP_RECORD)
+		suspect(op);
+}
