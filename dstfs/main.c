@@ -43,8 +43,8 @@ struct dstfs {
 	struct control *control;
 	struct loop_signal *signals[SIGNALS];
 	struct loop_timer timer; /* the start's patience */
-	_Atomic bool gone; /* workers write it: not among what one load may bring together */
 	struct loop_work ended; /* posted by a port: the mount is gone */
+	_Atomic bool gone;
 	bool mounted, answering, ready;
 	bool stopping; /* no requests come in any more */
 	int status; /* of the process */

@@ -3,10 +3,8 @@
  * mirror_copy.h - bringing nodes of a running mirror up to date: resync of those in RESYNC, making
  * suspect regions equal, verify, repair of what one node can't read. All in the home's thread.
  *
- * Copying works in windows: it takes the mirror's hold of a range, then that of each node which it
- * reads from or writes to, reads what the primary (or for repair another in-sync node) has, writes what
- * differs, and puts the holds back. Requests to nodes carry the node's hold. A node that fails in
- * that is told by mirror_report_failed().
+ * Copying works in windows, see mirror_window.h: why newest data always wins is told there. A node
+ * that fails in one is told by mirror_report_failed().
  */
 #ifndef DSTFS_MIRROR_COPY_H
 #define DSTFS_MIRROR_COPY_H
@@ -14,7 +12,7 @@
 #include "dstfs/mirror_impl.h"
 
 int mirror_copy_init(struct mirror *mirror); /* 0 or ENOMEM; sets mirror->copy */
-/* Nothing is under way: it was stopped, or the loops don't run any more. A NULL mirror->copy is fine. */
+/* Ends what is under way, at once. A NULL mirror->copy is fine. */
 void mirror_copy_destroy(struct mirror *mirror);
 
 /*
@@ -24,15 +22,58 @@ void mirror_copy_destroy(struct mirror *mirror);
  */
 void mirror_copy_poke(struct mirror *mirror);
 
-/* Begins nothing any more, and runs done(arg) once nothing is under way, perhaps before it returns. */
+/* Begins nothing any more, and runs done(arg) once nothing is under way, perhaps before it returns. May
+ * be told so twice. */
 void mirror_copy_stop(struct mirror *mirror, void (*done)(void *arg), void *arg);
 
 /* The node could not read this range (at most DST_MAX_PAYLOAD bytes): rewrites it there, through a
  * window, from another in-sync node. Forgets about it if there is none, or if it has too much to do. */
 void mirror_copy_repair(struct mirror *mirror, unsigned node, struct range range);
 
-/* For status, into `status`: of each node in RESYNC what is left and how fast it goes, of verify its
- * progress, and the numbers of what was copied, compared and mended. */
+/* ---- commands ---- */
+
+/* Bytes a second that resync and verify look at, at most; 0: no limit. */
+void mirror_copy_set_rate(struct mirror *mirror, uint64_t rate);
+
+/* Resync and verify stay where they are. Making equal and repair go on: reading is safer for them. */
+void mirror_copy_pause(struct mirror *mirror, bool paused);
+
+struct mirror_verify_options {
+	bool repair; /* mend what differs: from the majority, where there is one */
+	const char
+		*source; /* the name of the node that is right wherever nodes differ; NULL: none */
+};
+
+/*
+ * Compares all in-sync nodes, block by block, while they are in use. Outcome and progress are in the
+ * status, until the next one begins. 0, or an errno with a sentence for the user: EBUSY one is under way,
+ * EINVAL what is asked for can't be done.
+ */
+int mirror_verify_begin(struct mirror *mirror, const struct mirror_verify_options *options,
+			char *reason, size_t reason_size);
+int mirror_verify_end(struct mirror *mirror); /* breaks it off; ENOENT: there is none */
+
+/*
+ * For status, into the object `status`:
+ *
+ *   "jobs": [{
+ *     "job": "resync" | "equalize" | "verify" | "repair",
+ *     "node": "b",               resync: to which
+ *     "state": "running" | "paused" | "done" | "failed" | "stopped"     the last three: verify only
+ *     "total", "done",           bytes to do when it began, and of them done
+ *     "compared", "equal",       bytes: looked at by HASH, and of them seen to be equal
+ *     "sent", "zeroed",          bytes: written to nodes, and zeroed there without sending zeros
+ *     "speed",                   bytes a second, of late
+ *     "seconds_left",            absent: can't be told
+ *     verify also: "repair": true, "source": "a", "error": why it failed,
+ *     "differing", "mended", "unreadable": bytes, "findings_left_out": ranges,
+ *     "findings": [{"offset", "length", "state": "differs" | "mended" | "unreadable",
+ *                   "nodes": ["b"]     those that are not like the others, or all if that can't be told
+ *     }]
+ *   }],
+ *   "copying": {"rate", "paused", "gives_way",
+ *     "compared", "equal", "sent", "zeroed", "repaired", "unreadable": bytes, since the start}
+ */
 void mirror_copy_status(struct mirror *mirror, json_t *status);
 
 #endif

@@ -42,6 +42,7 @@ void mirror_report_unreadable(struct mirror *mirror, unsigned node, struct range
 
 void mirror_report_suspect(struct mirror *mirror, struct range range)
 {
+	atomic_fetch_add(&mirror->suspect_reports, 1);
 	mirror_bits_set_range(&mirror->suspect, mirror_region_of(mirror, range.offset),
 			      mirror_region_of(mirror, range.offset + range.length - 1));
 	mirror->suspects = true;

@@ -15,7 +15,7 @@
  *   mirror_super.c   superblocks are read and written
  *   mirror_detach.c  the clean end
  *   mirror_io.c      reading and writing metadata on many nodes at once
- *   mirror_copy.h    copying: resync, making equal, verify, repair
+ *   mirror_copy.h    copying: resync, making equal, verify, repair; see mirror_copy_impl.h
  *
  * Threads. Requests come on any worker, and stay there. All else happens in the thread of the first
  * worker, the home, one step after the other. The home publishes what requests need in atomics; they
@@ -190,6 +190,7 @@ struct mirror {
 		struct range range;
 	} repairs[MIRROR_REPAIRS];
 	unsigned repair_count;
+	_Atomic unsigned suspect_reports; /* counts them, before the bits are set */
 
 	struct loop_work home_work; /* mirror_home_poke() */
 	_Atomic bool home_posted;

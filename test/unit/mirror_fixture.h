@@ -50,7 +50,7 @@ struct disk {
 	struct request_list queue, orphans;
 	struct loop_hook hook;
 	bool holds; /* keeps what comes, until disk_release() */
-	bool holds_metadata; /* likewise, metadata only */
+	bool holds_metadata, holds_data; /* likewise, only that */
 	bool dead; /* answers EIO to all, and is AWAY */
 	int write_error, read_error, flush_error; /* answered to those, which aren't done then */
 	uint64_t bad_offset; /* of a sector that can't be read; UINT64_MAX: none */
@@ -179,8 +179,10 @@ static int disk_carry_out(struct disk *disk, struct request *request)
 
 static bool disk_keeps(const struct disk *disk, const struct request *request)
 {
-	return disk->holds || (disk->holds_metadata && is_metadata(disk, request) &&
-			       request->type != REQUEST_READ);
+	bool metadata = is_metadata(disk, request);
+
+	return disk->holds || (disk->holds_metadata && metadata && request->type != REQUEST_READ) ||
+	       (disk->holds_data && !metadata && request->range.length);
 }
 
 static void disk_work(void *arg)
@@ -204,7 +206,7 @@ static void disk_work(void *arg)
 
 static void disk_release(struct disk *disk)
 {
-	disk->holds = disk->holds_metadata = false;
+	disk->holds = disk->holds_metadata = disk->holds_data = false;
 	loop_defer(f.worker.loop, &disk->hook);
 }
 
@@ -457,7 +459,7 @@ static inline void start(void)
 static void stop(void)
 {
 	for (unsigned i = 0; i < f.count; i++)
-		f.disks[i].holds = f.disks[i].holds_metadata = false;
+		disk_release(&f.disks[i]);
 	settle();
 	assert_true(target_destroy(&f.target));
 }

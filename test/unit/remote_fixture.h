@@ -42,7 +42,6 @@ static struct env {
 	struct target_policy policy;
 	struct target *target;
 	unsigned changes;
-	enum target_state told; /* at the last of them */
 	struct io ios[IOS];
 
 	struct loop_timer poll;
@@ -53,7 +52,6 @@ static struct env {
 static inline void on_changed(void *arg)
 {
 	e.changes++;
-	e.told = e.target ? e.target->state : TARGET_CONNECTING;
 }
 
 static inline void on_poll(void *arg)

@@ -233,11 +233,14 @@ static void after_a_crash_what_was_marked_is_read_from_one_side(void **state)
 	assert_int_equal(do_write(0, 4096, 1), 0);
 	stop();
 	f.disks[1].image[0] = 2; /* cut short: the nodes differ */
+	f.disks[1].holds_data = true;
 	start();
 	assert_true(mirror_bits_get(&f.mirror->suspect, 0));
 	f.mirror->ports[0].paces[0].latency = CLOCK_SEC; /* it would rather read from b */
 	for (unsigned i = 0; i < 8; i++)
 		assert_int_equal(do_read(0), 1);
+	disk_release(&f.disks[1]);
+	settle();
 	stop();
 	fixture_end();
 }
