@@ -328,10 +328,21 @@ static void detach_mirror(struct target *target, void (*done)(void *arg), void *
 	mirror_detach(from_base(target), done, arg);
 }
 
+/* What is posted names the mirror. It posts nothing new by now. */
+static void run_posted(struct mirror *mirror)
+{
+	while (mirror->home_posted)
+		loop_run_posted(mirror->home->loop);
+	for (unsigned i = 0; i < mirror->port_count; i++)
+		while (mirror->ports[i].wake_posted)
+			loop_run_posted(mirror->ports[i].worker->loop);
+}
+
 /* What is under way at the home ends now, and begins nothing new. */
 static void end_work(struct mirror *mirror)
 {
 	mirror->ending = true;
+	run_posted(mirror);
 	mirror_copy_destroy(mirror);
 	mirror_io_cancel(mirror);
 	mirror_changes_cancel(mirror);

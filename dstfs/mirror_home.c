@@ -13,7 +13,7 @@
 
 void mirror_home_poke(struct mirror *mirror)
 {
-	if (!atomic_exchange(&mirror->home_posted, true))
+	if (!mirror->ending && !atomic_exchange(&mirror->home_posted, true))
 		loop_post(mirror->home->loop, &mirror->home_work);
 }
 

@@ -197,7 +197,7 @@ struct mirror {
 
 	/* The home's alone. */
 	bool started; /* mirror_start() was called */
-	bool ending; /* the target is being destroyed: nothing begins any more */
+	bool ending; /* the target is being destroyed, and no loop runs: nothing begins any more */
 	bool read_only; /* nothing is ever written, metadata included */
 	/* Members and generation as published. Self and sequence are in the nodes. */
 	struct mirror_super super;

@@ -351,7 +351,7 @@ static void on_wake(void *arg)
 
 void mirror_wake_ports(struct mirror *mirror)
 {
-	for (unsigned i = 0; i < mirror->port_count; i++) {
+	for (unsigned i = 0; i < mirror->port_count && !mirror->ending; i++) {
 		struct mirror_port *port = &mirror->ports[i];
 
 		if (!atomic_exchange(&port->wake_posted, true))
