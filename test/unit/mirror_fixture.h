@@ -47,12 +47,16 @@ struct disk {
 	struct target base;
 	unsigned index;
 	uint8_t *image; /* what it reads */
-	struct request_list queue, orphans;
+	struct request_list queue;
+	struct range_hold *orphans[8];
+	unsigned orphan_count;
 	struct loop_hook hook;
 	bool holds; /* keeps what comes, until disk_release() */
 	bool holds_metadata, holds_data; /* likewise, only that */
 	bool dead; /* answers EIO to all, and is AWAY */
-	int write_error, read_error, flush_error; /* answered to those, which aren't done then */
+	bool orphans_stay; /* what is cancelled keeps its hold, until disk_drop_orphans() */
+	/* Answered to those, which aren't done then. */
+	int write_error, read_error, flush_error, metadata_error;
 	uint64_t bad_offset; /* of a sector that can't be read; UINT64_MAX: none */
 	unsigned reads, writes, flushes; /* of data */
 	uint64_t data_size; /* of the mirror; beyond is metadata */
@@ -161,6 +165,8 @@ static int disk_carry_out(struct disk *disk, struct request *request)
 		disk->writes += !is_metadata(disk, request);
 		if (disk->write_error)
 			return disk->write_error;
+		if (disk->metadata_error && is_metadata(disk, request))
+			return disk->metadata_error;
 		if (disk->bad_offset != UINT64_MAX &&
 		    range_overlaps(r, (struct range){disk->bad_offset, 512}))
 			disk->bad_offset = UINT64_MAX;
@@ -204,7 +210,7 @@ static void disk_work(void *arg)
 	}
 }
 
-static void disk_release(struct disk *disk)
+static inline void disk_release(struct disk *disk)
 {
 	disk->holds = disk->holds_metadata = disk->holds_data = false;
 	loop_defer(f.worker.loop, &disk->hook);
@@ -226,9 +232,17 @@ static void disk_cancel(struct target *target, struct request *request, int erro
 {
 	struct disk *disk = (struct disk *)target;
 
+	if (disk->orphans_stay && request->hold)
+		disk->orphans[disk->orphan_count++] = range_hold_get(request->hold);
 	request_list_remove(&disk->queue, request);
 	request->place = REQUEST_NOWHERE;
 	request->done(request, error);
+}
+
+static inline void disk_drop_orphans(struct disk *disk)
+{
+	while (disk->orphan_count)
+		range_hold_put(&disk->orphans[--disk->orphan_count]);
 }
 
 static json_t *disk_status(struct target *target)
@@ -266,7 +280,7 @@ static const struct target_ops disk_ops = {
 	.destroy = disk_destroy,
 };
 
-static void disk_set_state(struct disk *disk, enum target_state state)
+static inline void disk_set_state(struct disk *disk, enum target_state state)
 {
 	disk->base.state = state;
 	disk->base.changed(disk->base.changed_arg);
@@ -311,8 +325,14 @@ static void store_save(struct mirror_witness_store *store, const struct mirror_w
 	loop_post(f.worker.loop, &f.witness_work);
 }
 
+static void nothing_saved(void *arg, int error)
+{
+}
+
+/* As if the thread had been waited for. */
 static void store_close(struct mirror_witness_store *store)
 {
+	f.witness_done = nothing_saved;
 }
 
 static const struct mirror_witness_ops store_ops = {
@@ -455,6 +475,10 @@ static inline void start(void)
 		f.disks[i].reads = f.disks[i].writes = f.disks[i].flushes = 0;
 }
 
+static void nobody_to_tell(void *arg)
+{
+}
+
 /* As when the client is killed, or, after detach, ends. */
 static void stop(void)
 {
@@ -462,6 +486,8 @@ static void stop(void)
 		disk_release(&f.disks[i]);
 	settle();
 	assert_true(target_destroy(&f.target));
+	for (unsigned i = 0; i < f.count; i++)
+		f.disks[i].base.changed = nobody_to_tell;
 }
 
 static void on_detached(void *arg)
