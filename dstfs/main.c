@@ -38,13 +38,13 @@ struct dstfs {
 	struct mount mount;
 	struct fuse_ops ops;
 	struct fuse_session *session;
+	_Atomic bool gone; /* set by a port; not beside flags that worker 0 reads in one go */
 	struct fuse_port **ports; /* one per worker */
 	struct loop_work *port_starts;
 	struct control *control;
 	struct loop_signal *signals[SIGNALS];
 	struct loop_timer timer; /* the start's patience */
 	struct loop_work ended; /* posted by a port: the mount is gone */
-	_Atomic bool gone;
 	bool mounted, answering, ready;
 	bool stopping; /* no requests come in any more */
 	int status; /* of the process */
