@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fio verifies while dstd is SIGKILLed and restarted every 2 s, with 1 and with 3 workers on each side: no error, no mismatch.
-# timeout: 120
+# timeout: 300
 # tsan
 . "$SRC/test/lib.sh"
 
@@ -28,7 +28,7 @@ for workers in 1 3; do
 	done
 	wait "$JOB" || fail "fio: $(cat fio.out)"
 	! grep -q 'verify: bad' fio.out || fail "fio: $(cat fio.out)"
-	echo "workers $workers: $restarts restarts, $(counter dstfs "$DSTFS_PID" connects) connections"
+	result "workers $workers: $restarts restarts, $(counter dstfs "$DSTFS_PID" connects) connections"
 	[ $restarts -ge 2 ] || fail "only $restarts restarts"
 	stop_dstfs
 	stop_dstd

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The server's power fails under load and its disk loses what was not flushed: what the client had acknowledged is there when it is back, all of it.
+# tsan
 # timeout: 300
 . "$SRC/test/lib.sh"
 
@@ -24,10 +25,11 @@ for workers in 1 3; do
 		start_dstd --listen "unix:$T/socket" --workers $workers --export "vol0=$POWER/disk"
 	done
 	end_ledger
-	echo "workers $workers: $cycles cuts, the disk: $(cat "$POWER/control")"
+	result "workers $workers: $cycles cuts, the disk: $(cat "$POWER/control")"
 	check_ledger "$VOL" acked
 	stop_dstfs
 	stop_dstd
 	check_ledger "$T/durable" acked
+	result "workers $workers: all that was acknowledged is on the disk"
 done
 [ "$(sed 's/.* \([0-9]*\) lost/\1/' "$POWER/control")" -gt 0 ] || fail "the cuts lost nothing"

@@ -3,6 +3,8 @@
  * test_backend_file_workers.c - several workers, each with a loop of its own, on one backend at the
  * same time: every operation ends once, on the loop that it came from, with the right bytes. Made
  * for the thread sanitizer.
+ *
+ * tsan
  */
 #include "common/backend_file.h"
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* test_log.c - log lines, as they come out of stderr, which is a file here. */
+/*
+ * test_log.c - log lines, as they come out of stderr, which is a file here.
+ *
+ * tsan
+ */
 #include "common/log.h"
 
 #include "common/clock.h"

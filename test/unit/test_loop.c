@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* test_loop.c - the event loop: what runs, in which order, and what does not run any more. */
+/*
+ * test_loop.c - the event loop: what runs, in which order, and what does not run any more.
+ *
+ * tsan
+ */
 #include "common/loop.h"
 
 #include "common/clock.h"

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* test_offload.c - the pool of threads: order, bounds, threads that come and go. */
+/*
+ * test_offload.c - the pool of threads: order, bounds, threads that come and go.
+ *
+ * tsan
+ */
 #include "common/offload.h"
 
 #include "common/clock.h"

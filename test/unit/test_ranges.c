@@ -2,6 +2,8 @@
 /*
  * test_ranges.c - holds on ranges: who waits for whom, in which order, what giving up leaves behind;
  * against a model, and with threads that would show ThreadSanitizer two holders of a byte.
+ *
+ * tsan
  */
 #include "dstfs/ranges.h"
 
