@@ -285,6 +285,11 @@ background() {
 	DAEMONS+=($!)
 }
 
+# A number that scripts/acceptance prints.
+result() {
+	echo "result: $*"
+}
+
 # long_or SHORT LONG: how much of it; scripts/acceptance sets DST_LONG.
 long_or() {
 	if [ -n "${DST_LONG:-}" ]; then
@@ -318,7 +323,7 @@ end_ledger() {
 	kill -TERM "$LEDGER_PID" 2>/dev/null || true
 	wait_until 20 gone "$LEDGER_PID" || fail "the load hangs"
 	wait "$LEDGER_PID" || fail "the load: $(cat ledger.out)"
-	tail -n 1 ledger.out
+	result "$(tail -n 1 ledger.out)"
 }
 
 # check_ledger FILE acked|synced

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The same through a network that flips and repeats bytes: detected, and no bad data is stored or delivered while dstd crashes too.
-# timeout: 120
+# timeout: 200
 . "$SRC/test/lib.sh"
 
 need_fuse
@@ -28,6 +28,6 @@ stop_dstfs
 stop_dstd
 end_proxy
 check_ledger img acked
-echo "$PROXY_SUM, $restarts restarts, $detected bad payloads seen by the client, $connects connects"
+result "$PROXY_SUM, $restarts restarts, $detected bad payloads seen by the client, $connects connects"
 [ "$(proxy_count flips)" -gt 20 ] || fail "the proxy hardly flipped a bit"
 [ "$detected" -gt 5 ] || fail "hardly a flip was detected"

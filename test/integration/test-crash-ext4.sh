@@ -43,7 +43,7 @@ done
 touch end
 wait_until 60 gone "$worker" || fail "the file system's user hangs"
 wait "$worker" || fail "the file system's user: $(cat work.log)"
-echo "$crashes crashes, $(cat disk/count) trees; the disk: $(cat "$POWER/control")"
+result "$crashes crashes, $(cat disk/count) trees; the disk: $(cat "$POWER/control")"
 unmount_disk "$T/disk" "$LOOP"
 e2fsck -fn "$LOOP" >fsck.log 2>&1 || fail "e2fsck: $(cat fsck.log)"
 losetup -d "$LOOP"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fio's saved verify state: what it saw acknowledged before dstd and dstfs were killed is there afterwards.
-# timeout: 120
+# timeout: 400
 . "$SRC/test/lib.sh"
 
 need_fuse

@@ -22,7 +22,7 @@ for workers in 1 3; do
 		wait_until 5 gone "$JOB" || fail "$operation can't be killed"
 		took=$(($(milliseconds) - begin))
 		[ $took -lt 1000 ] || fail "$operation took $took ms to die"
-		echo "workers $workers: a killed $operation was gone after $took ms"
+		result "workers $workers: a killed $operation was gone after $took ms"
 	done
 	background python3 "$SRC/test/tools/call.py" "$VOL" rw,direct write:2m:64k:7
 	sleep 0.3
@@ -31,7 +31,7 @@ for workers in 1 3; do
 	kill -TERM "$DSTFS_PID"
 	wait_until 8 gone "$DSTFS_PID" || fail "SIGTERM does not end dstfs"
 	took=$(($(milliseconds) - begin))
-	echo "workers $workers: umount -l and SIGTERM took $took ms, with stop_timeout=2s"
+	result "workers $workers: umount -l and SIGTERM took $took ms, with stop_timeout=2s"
 	[ $took -lt 6000 ] || fail "they took $took ms"
 	expect_match 'acknowledged bytes may not be durable' cat "$DSTFS_LOG"
 	wait_until 2 gone "$JOB" || fail "a caller still waits"

@@ -34,5 +34,5 @@ for ((round = rounds > 100 ? rounds - 99 : 1; round <= rounds; round++)); do
 	expect 65536 call img ro "read:$((round % 100 * 128))k:64k:$((round % 100 + 101))"
 done
 end_proxy
-echo "$rounds rounds, $connects connections; $PROXY_SUM"
+result "$rounds rounds, $connects connections; $PROXY_SUM"
 [ "$connects" -gt $((rounds / 2)) ] || fail "hardly a write was sent again"

@@ -22,5 +22,5 @@ for ((cycle = 1; cycle <= cycles; cycle++)); do
 	! grep -q sector ledger.out || fail "the load: $(cat ledger.out)"
 	check_ledger "$T/durable" synced
 done
-echo "$cycles cuts, the disk: $(cat "$POWER/control")"
+result "$cycles cuts, the disk: $(cat "$POWER/control")"
 [ "$(sed 's/.* \([0-9]*\) lost/\1/' "$POWER/control")" -gt 0 ] || fail "the cuts lost nothing"
