@@ -150,8 +150,15 @@ static inline bool fake_destroy(struct target *target)
 	return true;
 }
 
-static const struct target_ops fake_ops = {fake_submit,   fake_cancel, fake_status,
-					   fake_reattach, fake_reason, fake_destroy};
+static const struct target_ops fake_ops = {
+	.submit = fake_submit,
+	.cancel = fake_cancel,
+	.status = fake_status,
+	.reattach = fake_reattach,
+	.reason = fake_reason,
+	.detach = NULL,
+	.destroy = fake_destroy,
+};
 
 static inline void on_map_changed(void *arg)
 {
