@@ -35,6 +35,21 @@
  *   dirty    a write into the region may have begun and not ended on all in-sync nodes. Set, durably
  *            and on every in-sync node, before the first write into the region
  *   missed   of an absent member: the region was written while it was away. Cleared by resync only
+ *
+ * 4. Order
+ *
+ * A crash may come between any two writes, and any nodes be there afterwards. So:
+ *
+ *   - superblocks of a new generation go first to members that were in sync before and stay so, and
+ *     only when they are durable there to one that gets in sync, is copied to, or is just informed:
+ *     while none of the first has it, they may go on from the old one without ever seeing it
+ *   - so one that was to get in sync isn't yet among those that stay if all of the first fail
+ *   - one that is copied to has been told itself before it gets the first byte, in each run anew
+ *   - a start by force raises the generation, and the witness is told, even if the set is the same
+ *   - resolving a split brain goes on from one side, and tells the new generation to the nodes of the
+ *     others: their old ones don't become ancestors, or more of them would be taken for mere past
+ *
+ * test_mirror_history.c shows what happens else.
  */
 #ifndef DSTFS_MIRROR_META_H
 #define DSTFS_MIRROR_META_H

@@ -373,6 +373,8 @@ static bool force_one(struct judge *judge)
 			judge->start->roles[i] = MIRROR_ROLE_COMPARE;
 	judge->start->roles[best] = MIRROR_ROLE_IN_SYNC;
 	judge->start->stale = true;
+	/* Its past is that of what comes now: those that have moved on without it are split brain. */
+	judge->start->newest = best;
 	say(judge, "%s serves what it had in generation %llu", judge->found[best].name,
 	    (unsigned long long)judge->found[best].super.generation.counter);
 	return true;

@@ -16,7 +16,8 @@ struct mirror_found {
 	struct mirror_super super; /* of a present one that isn't blank */
 };
 
-/* The client's own record: written before the first acknowledgement in a generation. */
+/* The client's own record: written before the first acknowledgement in a generation, also after a start
+ * that found it to be another one. */
 struct mirror_witness {
 	bool known;
 	uint8_t set[DST_ID_SIZE];
@@ -41,12 +42,18 @@ enum mirror_role {
 };
 
 struct mirror_start {
-	unsigned newest; /* index of a found node whose superblock is the newest generation's */
+	unsigned newest; /* index of the found node whose superblock it goes on from */
 	bool make_equal; /* not clean: dirty regions are made equal before two sides are read */
 	enum mirror_role roles[MIRROR_MAX_NODES]; /* by index of the found node */
-	bool forced; /* it would not have started without `force`; text says what may be lost */
-	/* By force, from a node that lacks what others have: the missed maps mean nothing, every other
-	 * member must be compared as a whole, also when it comes back later. */
+	/* It would not have started without `force`; text says what may be lost. Then the generation must
+	 * be raised and the witness told even if those in sync are the same: others may have moved on. */
+	bool forced;
+	/*
+	 * By force, from a node that lacks what others have: `newest` is that one. The missed maps mean
+	 * nothing, every other member must be compared as a whole, also when it comes back later. Those
+	 * that are there must be told the new generation with the start, since theirs is none of its
+	 * ancestors; those that aren't will be split brain.
+	 */
 	bool stale;
 	char text[1024]; /* why it doesn't start, or what was forced: lines for people */
 };
