@@ -23,6 +23,7 @@
 _Static_assert(CONF_SOCKET_MAX == sizeof(((struct sockaddr_un *)0)->sun_path) - 1, "sun_path");
 
 static const char *const cache_choices[] = {"none", "auto", NULL};
+static const char *const quorum_choices[] = {"none", "majority", NULL};
 
 /* A first word that is no URI is a name. */
 int conf_parse_node(const struct conf_value *value, void *field)
@@ -206,6 +207,31 @@ const struct conf_key conf_volume_keys[] = {
 	 .most = 4ull << 30,
 	 .standard = "64M",
 	 .help = "data of a volume on its way at a time"},
+	{.name = "quorum",
+	 .parse = conf_parse_choice,
+	 .value = "none|majority",
+	 .choices = quorum_choices,
+	 .standard = "none",
+	 .help = "what a mirror needs to be written to: any node that is in sync, or most"},
+	{.name = "min_nodes",
+	 .parse = conf_parse_unsigned,
+	 .value = "N",
+	 .least = 1,
+	 .most = 8,
+	 .standard = "1",
+	 .help = "nodes in sync that a mirror needs to start"},
+	{.name = "start_wait",
+	 .parse = conf_parse_duration,
+	 .value = "TIME",
+	 .most = DAY,
+	 .standard = "10s",
+	 .help = "how long a mirror waits for absent nodes before it starts without them"},
+	{.name = "resync_rate",
+	 .parse = conf_parse_size,
+	 .value = "SIZE",
+	 .most = 1ull << 40,
+	 .standard = "0",
+	 .help = "bytes a second, at most, to bring a mirror's node up to date; 0: no limit"},
 	{NULL},
 };
 
@@ -226,6 +252,11 @@ const struct conf_key conf_node_keys[] = {
 	 .most = 1 << 20,
 	 .standard = "64K",
 	 .help = "bytes that a stripe lays on one node before the next"},
+	{.name = "read",
+	 .parse = conf_parse_string,
+	 .value = "balance|prefer NODE",
+	 .standard = "balance",
+	 .help = "which node of a mirror is read: the one that answers first, or this one"},
 	{NULL},
 };
 

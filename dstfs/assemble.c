@@ -9,6 +9,7 @@
 
 #include "dstfs/linear.h"
 #include "dstfs/local.h"
+#include "dstfs/mirror.h"
 #include "dstfs/remote.h"
 #include "dstfs/stripe.h"
 
@@ -160,12 +161,74 @@ static struct target *build_map(struct builder *b, const struct map_config *tree
 	return map;
 }
 
+_Static_assert(MAP_MAX_MIRRORED == MIRROR_MAX_NODES, "who counts the nodes of a mirror");
+
+static bool all_files(const struct map_config *tree)
+{
+	if (tree->kind == MAP_NODE)
+		return tree->node->uri.kind == URI_FILE;
+	for (const struct map_config *child = tree->children; child; child = child->next)
+		if (!all_files(child))
+			return false;
+	return true;
+}
+
+static struct target *new_mirror(struct builder *b, const struct map_config *tree,
+				 void (*changed)(void *arg), void *changed_arg)
+{
+	const struct volume_options *o = &b->a->config->options;
+	struct mirror_options options = {
+		.start = {.majority = o->quorum == QUORUM_MAJORITY, .min_nodes = o->min_nodes},
+		.start_wait = o->start_wait,
+		.resync_rate = o->resync_rate,
+	};
+	const struct mirror_setup setup = {
+		.workers = b->a->workers,
+		.worker_count = b->a->worker_count,
+		.policy = b->a->policy,
+		.volume = b->a->config->name,
+		.options = &options,
+		.changed = changed,
+		.changed_arg = changed_arg,
+	};
+
+	for (const struct map_config *child = tree->children; child; child = child->next)
+		if (b->a->config->prefer && map_config_has_node(child, b->a->config->prefer))
+			print_name(child, options.prefer, sizeof(options.prefer));
+	return mirror_new(&setup);
+}
+
+static struct target *build_mirror(struct builder *b, const struct map_config *tree,
+				   void (*changed)(void *arg), void *changed_arg)
+{
+	struct target *mirror = new_mirror(b, tree, changed, changed_arg);
+
+	if (!mirror)
+		return out_of_memory(b);
+	for (const struct map_config *child = tree->children; child; child = child->next) {
+		char name[MIRROR_NAME_MAX + 1];
+		struct mirror_node *node;
+		struct target *target;
+
+		print_name(child, name, sizeof(name));
+		node = mirror_next_node(mirror, name, all_files(child));
+		target = node ? build(b, child, mirror_node_changed, node) : out_of_memory(b);
+		if (!target)
+			return NULL;
+		mirror_join_node(node, target);
+	}
+	mirror_start(mirror);
+	return mirror;
+}
+
 /* Any part of the tree. */
 static struct target *build(struct builder *b, const struct map_config *tree,
 			    void (*changed)(void *arg), void *changed_arg)
 {
 	if (tree->kind == MAP_NODE)
 		return build_node(b, tree->node, changed, changed_arg);
+	if (tree->kind == MAP_MIRROR)
+		return build_mirror(b, tree, changed, changed_arg);
 	return build_map(b, tree, changed, changed_arg);
 }
 

@@ -14,16 +14,15 @@
 	"0123456789_-"
 #define BLANKS " \t"
 
-/* What a map is called, how many children it needs, and why it can't be had, if so. */
+/* What a map is called, and how many children it needs and may have. */
 static const struct {
 	const char *name;
-	unsigned least;
-	const char *missing;
+	unsigned least, most;
 } kinds[] = {
-	[MAP_NODE] = {"node", 0, NULL},
-	[MAP_LINEAR] = {"linear", 1, NULL},
-	[MAP_STRIPE] = {"stripe", 2, NULL},
-	[MAP_MIRROR] = {"mirror", 2, "this version has no mirror yet; write linear or stripe"},
+	[MAP_NODE] = {"node", 0, 0},
+	[MAP_LINEAR] = {"linear", 1, MAP_MAX_NODES},
+	[MAP_STRIPE] = {"stripe", 2, MAP_MAX_NODES},
+	[MAP_MIRROR] = {"mirror", 2, MAP_MAX_MIRRORED},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 #define KIND_NAMES "linear, stripe or mirror"
@@ -50,6 +49,26 @@ const char *map_kind_name(enum map_kind kind)
 static bool is_word(struct word word, const char *text)
 {
 	return strlen(text) == (size_t)word.length && !memcmp(word.text, text, strlen(text));
+}
+
+bool map_config_has(const struct map_config *tree, enum map_kind kind)
+{
+	if (tree->kind == kind)
+		return true;
+	for (const struct map_config *child = tree->children; child; child = child->next)
+		if (map_config_has(child, kind))
+			return true;
+	return false;
+}
+
+bool map_config_has_node(const struct map_config *tree, const struct node_config *node)
+{
+	if (tree->kind == MAP_NODE)
+		return tree->node == node;
+	for (const struct map_config *child = tree->children; child; child = child->next)
+		if (map_config_has_node(child, node))
+			return true;
+	return false;
 }
 
 /* MAP_NODE: it names no map. */
@@ -120,11 +139,12 @@ static int parse_leaf(struct parser *p, struct word word, struct map_config **ou
 
 static int check_map(const struct parser *p, const struct map_config *map)
 {
-	if (kinds[map->kind].missing)
-		return text_refuse(p->reason, "%s", kinds[map->kind].missing);
 	if (map->count < kinds[map->kind].least)
 		return text_refuse(p->reason, "a %s of %u is none; give it %u or more",
 				   kinds[map->kind].name, map->count, kinds[map->kind].least);
+	if (map->count > kinds[map->kind].most)
+		return text_refuse(p->reason, "a %s of %u is too wide; give it %u at most",
+				   kinds[map->kind].name, map->count, kinds[map->kind].most);
 	return 0;
 }
 

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #define MAP_MAX_NODES 64u /* of a volume, and so children of one map */
+#define MAP_MAX_MIRRORED 8u /* children of a mirror */
 #define MAP_MAX_NESTING                                                                            \
 	4u /* maps inside each other; what carries a request needs memory for each */
 
@@ -39,6 +40,9 @@ struct map_config {
 };
 
 const char *map_kind_name(enum map_kind kind);
+/* Does the tree have such a map anywhere, or that node? */
+bool map_config_has(const struct map_config *tree, enum map_kind kind);
+bool map_config_has_node(const struct map_config *tree, const struct node_config *node);
 bool map_config_is_map(const char *name); /* no node may be called like that */
 
 /*

@@ -6,6 +6,7 @@
  */
 #include "dstfs/options.h"
 
+#include "common/clock.h"
 #include "common/cmdline.h"
 #include "common/conf_tables.h"
 #include "dstfs/mount_word.h"
@@ -23,6 +24,11 @@
 
 /* conf_tables.c lists the words in this order. */
 _Static_assert(CACHE_NONE == 0 && CACHE_AUTO == 1, "the order of cache modes");
+_Static_assert(QUORUM_NONE == 0 && QUORUM_MAJORITY == 1, "the order of quorums");
+
+/* Of volumes with a mirror, unless they are given: a node that is gone holds up writes for 30 s. */
+#define MIRROR_TIMEOUT (10 * CLOCK_SEC)
+#define MIRROR_RESENDS 2u
 
 static const struct conf_key program_keys[] = {
 	{.name = "config",
@@ -93,6 +99,10 @@ static const struct conf_slot volume_slots[] = {
 	{VOLUME_SLOT(wait)},
 	{VOLUME_SLOT(max_inflight)},
 	{VOLUME_SLOT(max_inflight_bytes)},
+	{VOLUME_SLOT(quorum)},
+	{VOLUME_SLOT(min_nodes)},
+	{VOLUME_SLOT(start_wait)},
+	{VOLUME_SLOT(resync_rate)},
 	{NULL},
 };
 
@@ -136,6 +146,7 @@ static const struct conf_slot node_slots[] = {
 	{"node", offsetof(struct volume_config, nodes), parse_node},
 	{"map", offsetof(struct volume_config, map), NULL},
 	{"chunk", offsetof(struct volume_config, chunk), NULL},
+	{"read", offsetof(struct volume_config, read), NULL},
 	{NULL},
 };
 
@@ -240,14 +251,19 @@ static int check_mountpoint(struct dstfs_options *options, const char *operand,
 }
 
 /* The volume's options in the order of precedence; own: its section, NULL for a single node. */
-static int set_options(struct volume_options *options, const struct conf_section *common,
+static int set_options(struct volume_config *volume, const struct conf_section *common,
 		       const struct conf_section *own, const struct cmdline *given,
 		       const struct reason *reason)
 {
 	const struct conf_section *const sections[] = {common, own, &given->given};
+	struct volume_options *options = &volume->options;
 	int error = 0;
 
 	conf_defaults(option_tables, volume_slots, options);
+	if (map_config_has(volume->tree, MAP_MIRROR)) {
+		options->timeout = MIRROR_TIMEOUT;
+		options->resends = MIRROR_RESENDS;
+	}
 	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]) && !error; i++)
 		if (sections[i])
 			error = conf_apply(sections[i], volume_slots, options, reason);
@@ -282,7 +298,7 @@ static int add_single(struct volume_config **volumes, const struct dstfs_options
 	error = add_node(&volume->nodes, &node, reason);
 	if (!error)
 		error = map_config_parse(&volume->tree, NULL, volume->nodes, reason);
-	return error ? error : set_options(&volume->options, NULL, NULL, options->given, reason);
+	return error ? error : set_options(volume, NULL, NULL, options->given, reason);
 }
 
 /* Nodes must differ, in name and in place. The entry is that of the last node. */
@@ -346,6 +362,35 @@ static int set_tree(struct volume_config *volume, const struct conf_section *sec
 	return error ? text_refuse(reason, "%s", cause) : 0;
 }
 
+/* `read`: which node a mirror is read from. */
+static int set_read(struct volume_config *volume, const struct conf_section *section,
+		    const struct reason *reason)
+{
+	static const char prefer[] = "prefer";
+	const char *name = volume->read + strlen(prefer);
+	const struct conf_entry *entry = section->entries;
+	const struct node_config *node = volume->nodes;
+
+	if (!strcmp(volume->read, "balance"))
+		return 0;
+	while (strcmp(entry->key->name, "read") != 0)
+		entry = entry->next;
+	if (strncmp(volume->read, prefer, strlen(prefer)) != 0 || !strspn(name, " \t"))
+		return text_refuse(reason,
+				   "%s:%u: read: \"%.80s\" is none; write balance, or prefer NODE",
+				   entry->file, entry->line, volume->read);
+	name += strspn(name, " \t");
+	while (node && strcmp(node->name, name) != 0)
+		node = node->next;
+	if (!node)
+		return text_refuse(reason,
+				   "%s:%u: read: there is no node %.80s; write the name of one of "
+				   "[volume %s]",
+				   entry->file, entry->line, name, volume->name);
+	volume->prefer = node;
+	return 0;
+}
+
 /* One [volume NAME]. */
 static int add_section(struct volume_config ***end, const struct conf_section *section,
 		       const struct conf_section *common, const struct cmdline *given,
@@ -365,7 +410,9 @@ static int add_section(struct volume_config ***end, const struct conf_section *s
 				   "%s:%u: [volume %s] has no node; add node = dst://HOST/EXPORT",
 				   section->file, section->line, section->name);
 	error = set_tree(volume, section, reason);
-	return error ? error : set_options(&volume->options, common, section, given, reason);
+	if (!error)
+		error = set_read(volume, section, reason);
+	return error ? error : set_options(volume, common, section, given, reason);
 }
 
 static int add_volumes(struct volume_config **volumes, const struct conf *conf,
@@ -538,6 +585,7 @@ void options_free_volumes(struct volume_config **volumes)
 		}
 		map_config_free(&volume->tree);
 		free(volume->map);
+		free(volume->read);
 		free(volume->name);
 		free(volume);
 	}

@@ -18,6 +18,9 @@ enum cache_mode {
 	CACHE_AUTO, /* buffered opens use it, O_DIRECT opens go straight through */
 };
 
+/* What a mirror needs to be written to. */
+enum quorum { QUORUM_NONE, QUORUM_MAJORITY };
+
 /* Options of a volume: global defaults on the command line and with -o, its own in [volume]. */
 struct volume_options {
 	enum cache_mode cache;
@@ -35,6 +38,10 @@ struct volume_options {
 	uint64_t wait; /* nanoseconds that an open waits for an absent node */
 	unsigned max_inflight; /* requests, per volume */
 	uint64_t max_inflight_bytes; /* of their data, per volume */
+	enum quorum quorum; /* of mirrors, like what follows */
+	unsigned min_nodes; /* in sync, for a start */
+	uint64_t start_wait; /* nanoseconds that absent nodes are waited for */
+	uint64_t resync_rate; /* bytes a second, at most; 0: no limit */
 };
 
 #define OPTIONS_FOREVER UINT32_MAX
@@ -46,6 +53,8 @@ struct volume_config {
 	char *map; /* as typed; NULL: not given */
 	struct map_config *tree; /* what that means */
 	uint64_t chunk; /* bytes, of stripes: a power of two */
+	char *read; /* as typed */
+	const struct node_config *prefer; /* that a mirror is read from; NULL: any */
 	struct volume_options options;
 };
 

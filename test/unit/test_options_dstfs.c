@@ -340,8 +340,7 @@ static void mistakes_in_a_map_are_told_with_what_would_be_right(void **state)
 	static const struct {
 		const char *map, *part; /* of line 5, after NODES */
 	} bad[] = {
-		{"map = mirror", "no mirror yet; write linear or stripe"},
-		{"map = linear(mirror(a, b), c_-1)", "no mirror yet"},
+		{"map = linear(mirror(a), b, c_-1)", "a mirror of 1 is none; give it 2 or more"},
 		{"map = linear(a, d)", "there is no node d; add node = d URI"},
 		{"map = raid(a, b)", "there is no map raid; write linear, stripe or mirror"},
 		{"map = linear(a, b)", "node c_-1 is not used; put it into the map, or"},
@@ -389,6 +388,31 @@ static void mistakes_in_a_map_are_told_with_what_would_be_right(void **state)
 		sprintf(text + strlen(text), "node = dst://h/%u\n", i);
 	write_text("bad.conf", text);
 	refused("bad.conf:67: [volume v] has more than 64 nodes", "bad.conf", "mnt");
+}
+
+static void a_mirror_is_read_from_a_node_that_is_there(void **state)
+{
+	write_text("mirror.conf", "[volume v]\n" NODES "map = mirror\nread = prefer b\n");
+	accepted("mirror.conf", "mnt");
+	assert_string_equal(options.volumes->prefer->name, "b");
+	write_text("mirror.conf", "[volume v]\n" NODES "map = mirror\nread = prefer d\n");
+	refused("mirror.conf:6: read: there is no node d; write the name of one", "mirror.conf",
+		"mnt");
+	write_text("mirror.conf", "[volume v]\n" NODES "map = mirror\nread = b\n");
+	refused("mirror.conf:6: read: \"b\" is none; write balance, or prefer NODE", "mirror.conf",
+		"mnt");
+}
+
+/* A node that is gone holds up a mirror's writes for half a minute, unless told otherwise. */
+static void a_mirror_is_less_patient(void **state)
+{
+	write_text("mirror.conf", "[volume v]\n" NODES "map = linear(a, mirror(b, c_-1))\n");
+	accepted("mirror.conf", "mnt");
+	assert_int_equal(options.volumes->options.timeout, 10 * CLOCK_SEC);
+	assert_int_equal(options.volumes->options.resends, 2);
+	write_text("mirror.conf", "[dstfs]\nresends = 7\n[volume v]\n" NODES "map = mirror\n");
+	accepted("mirror.conf", "mnt");
+	assert_int_equal(options.volumes->options.resends, 7);
 }
 
 static char *text_of(const char *lines)
@@ -590,6 +614,8 @@ int main(void)
 		cmocka_unit_test(a_reload_keeps_what_the_command_line_said),
 		cmocka_unit_test(a_map_is_a_tree_over_the_nodes),
 		cmocka_unit_test(mistakes_in_a_map_are_told_with_what_would_be_right),
+		cmocka_unit_test(a_mirror_is_read_from_a_node_that_is_there),
+		cmocka_unit_test(a_mirror_is_less_patient),
 		cmocka_unit_test(only_a_longer_linear_map_extends_another),
 		cmocka_unit_test(what_may_change_while_it_runs_does_and_the_rest_is_told),
 		cmocka_unit_test(help_and_version_are_printed_and_nothing_else_is_needed),
