@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* last_flush.c - see last_flush.h */
+/* last_flush.c - see last_flush.h. A volume is flushed, then detached from what lies below it. */
 #include "dstfs/last_flush.h"
 
 #include "common/clock.h"
@@ -19,9 +19,28 @@ struct last_flush {
 	struct loop *loop;
 	unsigned under_way;
 	bool waiting; /* the loop runs for us */
+	bool over; /* nothing is begun any more */
 };
 
-static void on_done(struct volume_io *io, int error)
+static void on_detached(void *arg)
+{
+	struct last_flush *all = arg;
+
+	if (!--all->under_way && all->waiting)
+		loop_stop(all->loop);
+}
+
+static void detach(struct last_flush *all, struct volume *volume)
+{
+	struct target *target = volume_target(volume);
+
+	if (target->ops->detach && !volume_inflight(volume))
+		target->ops->detach(target, on_detached, all);
+	else
+		on_detached(all);
+}
+
+static void on_flushed(struct volume_io *io, int error)
 {
 	struct flush *flush = (struct flush *)io; /* io is the first member */
 
@@ -29,8 +48,8 @@ static void on_done(struct volume_io *io, int error)
 	if (error)
 		log_error("volume %s: the last flush failed: %s", volume_name(io->volume),
 			  strerror(error));
-	if (!--flush->all->under_way && flush->all->waiting)
-		loop_stop(flush->all->loop);
+	if (!flush->all->over)
+		detach(flush->all, io->volume);
 }
 
 static void on_timeout(void *arg)
@@ -72,15 +91,17 @@ uint64_t last_flush(struct mount *mount, uint64_t patience)
 	for (unsigned i = 0; i < mount->volume_count; i++) {
 		struct flush *flush = &flushes[i];
 
+		all.under_way++;
 		flush->done = true;
-		if (!volume_undurable(mount->volumes[i]->volume))
+		if (!volume_undurable(mount->volumes[i]->volume)) {
+			detach(&all, mount->volumes[i]->volume);
 			continue;
+		}
 		*flush = (struct flush){
 			.io = {.request = {.type = REQUEST_FLUSH, .worker = &mount->workers[0]},
-			       .done = on_done},
+			       .done = on_flushed},
 			.all = &all,
 		};
-		all.under_way++;
 		volume_submit(mount->volumes[i]->volume, &flush->io);
 	}
 	if (all.under_way) {
@@ -89,6 +110,7 @@ uint64_t last_flush(struct mount *mount, uint64_t patience)
 		loop_run(all.loop);
 		all.waiting = false;
 	}
+	all.over = true;
 	for (unsigned i = 0; i < mount->volume_count; i++)
 		if (!flushes[i].done)
 			volume_cancel(&flushes[i].io, ETIMEDOUT);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* last_flush.h - makes acknowledged writes durable before the process ends. */
+/* last_flush.h - makes acknowledged writes durable before the process ends, and ends mirrors cleanly. */
 #ifndef DSTFS_LAST_FLUSH_H
 #define DSTFS_LAST_FLUSH_H
 
 #include "dstfs/mount.h"
 
 /*
- * Flushes every volume that has acknowledged bytes which aren't durable, for `patience` nanoseconds at
- * most. Runs worker 0's loop; the other workers must have stopped, and no request may come in.
+ * Flushes every volume that has acknowledged bytes which aren't durable, and detaches all that nothing
+ * is under way in (target.h), for `patience` nanoseconds at most. What is not detached by then is to
+ * be destroyed. Runs worker 0's loop; the other workers must have stopped, and no request may come in.
  * Logs what is left. 0: all is durable; else the number of bytes that may not be.
  */
 uint64_t last_flush(struct mount *mount, uint64_t patience);

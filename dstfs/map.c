@@ -238,6 +238,30 @@ static int map_reattach(struct target *target, bool takeover)
 	return result;
 }
 
+static void on_child_detached(void *arg)
+{
+	struct map *map = arg;
+
+	if (!--map->ending.pending)
+		map->ending.done(map->ending.arg);
+}
+
+static void map_detach(struct target *target, void (*done)(void *arg), void *arg)
+{
+	struct map *map = from_base(target);
+
+	map->ending = (struct map_ending){.pending = 1, .done = done, .arg = arg};
+	for (unsigned i = 0; i < map->count; i++) {
+		struct target *child = map->children[i].target;
+
+		if (!child->ops->detach)
+			continue;
+		map->ending.pending++;
+		child->ops->detach(child, on_child_detached, map);
+	}
+	on_child_detached(map);
+}
+
 static bool map_destroy(struct target *target)
 {
 	struct map *map = from_base(target);
@@ -262,6 +286,7 @@ static const struct target_ops target_ops = {
 	.status = map_status,
 	.reattach = map_reattach,
 	.reason = map_reason,
+	.detach = map_detach,
 	.destroy = map_destroy,
 };
 

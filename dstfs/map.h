@@ -60,6 +60,13 @@ struct map_child {
 	bool told; /* why it isn't part of the layout was logged */
 };
 
+/* The children's clean ends, and who waits for all of them. Worker 0's. */
+struct map_ending {
+	unsigned pending; /* and one while they are being told */
+	void (*done)(void *arg);
+	void *arg;
+};
+
 struct map_setup {
 	struct worker *workers; /* like policy, they outlive the map */
 	unsigned worker_count;
@@ -82,6 +89,7 @@ struct map {
 	_Atomic unsigned count;
 	_Atomic unsigned laid; /* of them, those that the layout has: 0 or more */
 	struct split *split;
+	struct map_ending ending;
 
 	pthread_mutex_t lock; /* guards what follows, and changes of base, count and laid */
 	bool started;

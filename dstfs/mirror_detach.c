@@ -9,10 +9,16 @@
 
 #include <errno.h>
 
-static void end(struct mirror *mirror, const char *why_not)
+static void tell(struct mirror *mirror)
 {
 	struct mirror_ending *e = &mirror->work->ending;
 
+	if (!mirror->ending)
+		e->done(e->arg);
+}
+
+static void end(struct mirror *mirror, const char *why_not)
+{
 	if (why_not)
 		log_warn("volume %s: the mirror ends without being clean (%s): what is marked is "
 			 "compared at the next start",
@@ -23,7 +29,7 @@ static void end(struct mirror *mirror, const char *why_not)
 	mirror_changes_cancel(mirror);
 	mirror_wake_ports(mirror);
 	mirror_home_done(mirror);
-	e->done(e->arg);
+	tell(mirror);
 }
 
 static void on_supers_written(struct mirror_batch *batch, void *arg)
@@ -109,7 +115,7 @@ void mirror_detach_begin(struct mirror *mirror)
 	if (mirror->phase != MIRROR_RUNNING || mirror->read_only) {
 		mirror_set_phase(mirror, MIRROR_DETACHED); /* nothing was written */
 		mirror_home_done(mirror);
-		mirror->work->ending.done(mirror->work->ending.arg);
+		tell(mirror);
 		return;
 	}
 	if (mirror->stopped) {

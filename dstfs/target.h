@@ -51,7 +51,8 @@ struct target_ops {
 	/*
 	 * No request is held any more and none will come, and the last flush has succeeded: leaves
 	 * behind it what says so, then runs done(arg) once, in worker 0's thread, from where it is called.
-	 * Everything fails from then on. NULL: there is nothing to do.
+	 * Everything fails from then on. If it is destroyed before, done() doesn't run. NULL: there is
+	 * nothing to do.
 	 */
 	void (*detach)(struct target *target, void (*done)(void *arg), void *arg);
 	/*
