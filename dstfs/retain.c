@@ -240,12 +240,12 @@ static void drop_chunk(struct retain_log *log)
 
 /*
  * Chunks that wait for reuse: as many as are used between one flush and the next, so that steady state
- * allocates nothing. That varies, so only where more than half were not needed since the last trim one
- * goes, at each trim.
+ * allocates nothing. That varies: flushes begin at half of what may be kept, and end at up to all of
+ * it. So only where three quarters were not needed since the last trim one goes, at each trim.
  */
 static void shed_spare(struct retain_log *log)
 {
-	if (log->least_spares > SPARES_RESERVED + log->spares / 2) {
+	if (log->least_spares > SPARES_RESERVED + log->spares / 4 * 3) {
 		struct retain_chunk *chunk = take_spare(log);
 
 		free(chunk);

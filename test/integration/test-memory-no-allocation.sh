@@ -11,7 +11,7 @@ truncate -s 64M img
 preload=$TOOLS/alloc_count_preload.so
 LD_PRELOAD=$preload ALLOC_COUNT=$T/count.dstd start_dstd --export "vol0=$T/img"
 # Little is retained, so that the bound is reached before it counts: what is kept grows up to there.
-LD_PRELOAD=$preload ALLOC_COUNT=$T/count.dstfs start_dstfs "dst://127.0.0.1:$PORT/vol0" -o retain=8M
+LD_PRELOAD=$preload ALLOC_COUNT=$T/count.dstfs start_dstfs "dst://127.0.0.1:$PORT/vol0" -o retain=1M
 VOL=$MNT/vol0
 wait_online "$VOL"
 load() { # DEPTH SECONDS: prints how many I/Os it did
