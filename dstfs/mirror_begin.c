@@ -123,6 +123,9 @@ static void run_first_change(struct mirror *mirror)
 		return;
 	}
 	j->first = (struct mirror_change){.edit = first_edit, .done = on_first};
+	/* Their generation is none of its ancestors: they learn it here, or are split brain. */
+	if (j->start.stale)
+		j->first.inform = nodes_of_role(mirror, MIRROR_ROLE_COMPARE);
 	mirror->busy = false;
 	mirror_change_submit(mirror, &j->first);
 }
@@ -249,9 +252,11 @@ void mirror_begin(struct mirror *mirror)
 			    !memcmp(&mirror->witness.generation, &mirror->super.generation,
 				    sizeof(mirror->witness.generation));
 	for (unsigned i = 0; i < mirror->node_count; i++)
-		mirror->nodes[i].slot = j->start.roles[i] == MIRROR_ROLE_IN_SYNC
-						? mirror->nodes[i].found.self
-						: MIRROR_NO_SLOT;
+		mirror->nodes[i].slot =
+			j->start.roles[i] == MIRROR_ROLE_IN_SYNC ||
+					(j->start.stale && j->start.roles[i] == MIRROR_ROLE_COMPARE)
+				? mirror->nodes[i].found.self
+				: MIRROR_NO_SLOT;
 	error = prepare_bits(mirror);
 	if (error) {
 		wait_again(mirror, error == EINVAL ? "its size has changed: it must be mounted anew"

@@ -3,7 +3,8 @@
  * mirror_change.c - changes of the set of members, see mirror_impl.h. Order is all:
  *
  *   1. maps: what a member that leaves may miss, on those that stay; all maps, on one that gets in sync
- *   2. superblocks, with the raised generation if other members are in sync now
+ *   2. superblocks, with the raised generation if other members are in sync now: first on those that
+ *      were in sync and stay so, then on the others (mirror_meta.h, section 4)
  *   3. the witness
  *   4. what requests see
  *
@@ -119,6 +120,7 @@ static void publish(struct mirror *mirror)
 	else if (c->set_changed)
 		mirror->no_quorum = !mirror_change_has_quorum(mirror);
 	mirror->unrecorded = false;
+	c->tried = false;
 	mirror->stopped = mirror->no_quorum;
 	if (mirror->no_quorum && c->set_changed)
 		log_error("volume %s: no majority of nodes and witness: writing has stopped until "
@@ -173,8 +175,9 @@ static void retry_without(struct mirror *mirror, mirror_mask failed)
 		give_up(mirror, ECANCELED);
 		return;
 	}
-	/* The one that must stay has failed, or nobody is left that has not. */
-	if (!(c->read_set & ~failed)) {
+	/* The one that must stay has failed, or nobody is left that has not. Who is only about to get in
+	 * sync doesn't count: the others may go on from what they have. */
+	if (!(c->staying & ~failed)) {
 		give_up(mirror, EIO);
 		return;
 	}
@@ -182,31 +185,36 @@ static void retry_without(struct mirror *mirror, mirror_mask failed)
 	attempt(mirror);
 }
 
+static void write_supers(struct mirror *mirror, mirror_mask nodes);
+
 static void on_supers_written(struct mirror_batch *batch, void *arg)
 {
 	struct mirror *mirror = arg;
 	struct mirror_changing *c = changing_of(mirror);
-	mirror_mask failed = mirror_batch_failed(batch);
+	mirror_mask failed = mirror_batch_failed(batch), told = c->telling;
+	mirror_mask others = (c->write_set | c->inform) & ~c->staying;
 
 	mirror_batch_free(&batch);
-	for (mirror_mask rest = c->write_set | c->inform; rest; rest &= rest - 1) {
+	for (mirror_mask rest = told; rest; rest &= rest - 1) {
 		unsigned i = (unsigned)__builtin_ctz(rest);
 
 		mirror_super_written(&mirror->nodes[i], !(failed & MIRROR_BIT(i)));
 	}
 	if (failed & c->write_set)
 		retry_without(mirror, failed & c->write_set);
+	else if (others & ~told)
+		write_supers(mirror, others);
 	else
 		write_witness(mirror);
 }
 
-static void write_supers(struct mirror *mirror)
+static void write_supers(struct mirror *mirror, mirror_mask nodes)
 {
 	struct mirror_changing *c = changing_of(mirror);
 	struct mirror_batch *batch = mirror_batch_new(mirror, on_supers_written, mirror);
 	int error = batch ? 0 : ENOMEM;
 
-	for (mirror_mask rest = c->write_set | c->inform; rest && !error; rest &= rest - 1)
+	for (mirror_mask rest = nodes; rest && !error; rest &= rest - 1)
 		error = mirror_super_write(batch, &mirror->nodes[__builtin_ctz(rest)], &c->next);
 	if (error) {
 		mirror_batch_free(&batch);
@@ -215,9 +223,12 @@ static void write_supers(struct mirror *mirror)
 		return;
 	}
 	/* From now on some node may have it. */
+	c->tried |=
+		memcmp(mirror->super.generation.uuid, c->next.generation.uuid, DST_ID_SIZE) != 0;
 	mirror->super.generation = c->next.generation;
 	mirror->super.ancestor_count = c->next.ancestor_count;
 	memcpy(mirror->super.ancestors, c->next.ancestors, sizeof(c->next.ancestors));
+	c->telling = nodes;
 	mirror_batch_run(batch);
 }
 
@@ -245,7 +256,7 @@ static void on_maps_written(struct mirror_batch *batch, void *arg)
 	if (failed & c->write_set)
 		retry_without(mirror, failed & c->write_set);
 	else
-		write_supers(mirror);
+		write_supers(mirror, c->staying);
 }
 
 static int add_unsure(struct mirror *mirror, struct mirror_batch *batch)

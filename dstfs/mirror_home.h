@@ -36,10 +36,13 @@ struct mirror_changing {
 	mirror_mask failed; /* they leave too */
 	struct mirror_super next; /* as it is to be */
 	mirror_mask read_set, write_set; /* likewise */
-	mirror_mask joining; /* nodes that become in sync */
+	mirror_mask joining; /* nodes that become in sync, which at the start are all that are */
+	mirror_mask staying; /* that were, and are; at the start likewise */
+	mirror_mask telling; /* nodes whose superblocks are being written */
 	unsigned fresh_maps; /* mask of slots whose missed map is written as a whole */
 	mirror_mask inform;
 	bool set_changed; /* other nodes are in sync */
+	bool tried; /* some node may have a generation that was not published */
 	bool rewrite; /* even if nothing differs: what is on the nodes is not known */
 	bool first; /* of this run */
 	uint8_t (*copies)[MIRROR_COPIES][MIRROR_MAP_BLOCK]; /* of unsure nodes, by index */

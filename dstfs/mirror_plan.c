@@ -51,6 +51,9 @@ static void leave_failed(struct mirror *mirror)
 	struct mirror_changing *c = &mirror->work->changing;
 	mirror_mask in_sync = nodes_in(mirror, &c->next, MIRROR_IN_SYNC);
 
+	/* One that gets in sync only now can't be the last: the others don't know of it yet. */
+	if (!c->first)
+		in_sync &= mirror->read_set;
 	if (in_sync && !(in_sync & ~c->failed))
 		c->failed &= ~MIRROR_BIT(choose_last(mirror, in_sync));
 	for (mirror_mask rest = c->failed; rest; rest &= rest - 1) {
@@ -107,14 +110,17 @@ bool mirror_change_plan(struct mirror *mirror)
 	c->read_set = nodes_in(mirror, &c->next, MIRROR_IN_SYNC);
 	c->write_set = c->read_set | nodes_in(mirror, &c->next, MIRROR_INCONSISTENT);
 	c->joining = c->read_set & ~mirror->read_set;
+	c->staying = c->first ? c->read_set : c->read_set & mirror->read_set;
 	c->inform &= ~c->write_set;
 	for (mirror_mask rest = c->write_set; rest; rest &= rest - 1) {
 		const struct mirror_node *node = &mirror->nodes[__builtin_ctz(rest)];
 
 		c->next.members[node->slot].size = node->size;
 	}
-	/* One that was tried and not recorded everywhere may say otherwise on some node. */
-	if (c->set_changed || mirror->unrecorded) {
+	/* One that was tried and not recorded everywhere may say otherwise on some node; and who was
+	 * left out by force may have gone on from this one. */
+	if (c->set_changed || mirror->unrecorded || c->tried ||
+	    (c->first && mirror->work->joining.start.forced)) {
 		random_bytes(uuid, sizeof(uuid));
 		mirror_generation_raise(&c->next, uuid);
 	}

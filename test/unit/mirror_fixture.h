@@ -52,7 +52,7 @@ struct disk {
 	unsigned orphan_count;
 	struct loop_hook hook;
 	bool holds; /* keeps what comes, until disk_release() */
-	bool holds_metadata, holds_data; /* likewise, only that */
+	bool holds_metadata, holds_data, holds_supers; /* likewise, only that */
 	bool dead; /* answers EIO to all, and is AWAY */
 	bool orphans_stay; /* what is cancelled keeps its hold, until disk_drop_orphans() */
 	/* Answered to those, which aren't done then. */
@@ -187,6 +187,9 @@ static bool disk_keeps(const struct disk *disk, const struct request *request)
 {
 	bool metadata = is_metadata(disk, request);
 
+	if (disk->holds_supers && request->type == REQUEST_WRITE &&
+	    request->range.offset >= mirror_super_offset(DISK_SIZE, 0))
+		return true;
 	return disk->holds || (disk->holds_metadata && metadata && request->type != REQUEST_READ) ||
 	       (disk->holds_data && !metadata && request->range.length);
 }
@@ -212,7 +215,7 @@ static void disk_work(void *arg)
 
 static inline void disk_release(struct disk *disk)
 {
-	disk->holds = disk->holds_metadata = disk->holds_data = false;
+	disk->holds = disk->holds_metadata = disk->holds_data = disk->holds_supers = false;
 	loop_defer(f.worker.loop, &disk->hook);
 }
 

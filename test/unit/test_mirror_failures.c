@@ -426,6 +426,69 @@ static void what_is_copied_leaves_the_map_after_a_flush_of_the_node(void **state
 	fixture_end();
 }
 
+/* A crash at the wrong moment: the one that has all may go on alone, and must never be surprised. */
+static void who_gets_in_sync_is_told_last(void **state)
+{
+	begin_in_sync(2);
+	start();
+	disk_die(1);
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	disk_revive(1);
+	retry_now();
+	f.disks[0].holds_supers = true;
+	copy_all(1);
+	assert_int_equal(recorded(1, 1), MIRROR_INCONSISTENT);
+	assert_int_equal(f.mirror->read_set, 1);
+	disk_release(&f.disks[0]);
+	settle();
+	assert_int_equal(recorded(0, 1), MIRROR_IN_SYNC);
+	assert_int_equal(recorded(1, 1), MIRROR_IN_SYNC);
+	assert_int_equal(f.mirror->read_set, 3);
+	stop();
+	fixture_end();
+}
+
+static void who_is_about_to_get_in_sync_can_not_go_on_alone(void **state)
+{
+	begin_in_sync(2);
+	start();
+	disk_die(1);
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	disk_revive(1);
+	retry_now();
+	f.disks[0].holds_supers = true;
+	copy_all(1);
+	disk_die(0);
+	disk_release(&f.disks[0]);
+	settle();
+	assert_int_equal(recorded(1, 1), MIRROR_INCONSISTENT);
+	assert_int_not_equal(do_write(0, 4096, 2), 0);
+	assert_int_equal(recorded(1, 1), MIRROR_INCONSISTENT);
+	stop();
+	fixture_end();
+}
+
+/* Though the same are in sync: what others have written meanwhile must be told from what comes. */
+static void a_start_by_force_makes_a_generation(void **state)
+{
+	struct mirror_generation before;
+
+	begin_in_sync(2);
+	start();
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	stop();
+	before = disk_super(0).generation;
+	f.witness.generation.uuid[0] ^= 1;
+	f.options.start.force = true;
+	start();
+	assert_int_equal(f.target->state, TARGET_READY);
+	assert_int_equal(f.mirror->read_set, 3);
+	assert_int_equal(disk_super(0).generation.counter, before.counter + 1);
+	assert_memory_equal(f.witness.generation.uuid, disk_super(1).generation.uuid, DST_ID_SIZE);
+	stop();
+	fixture_end();
+}
+
 /* It fails again while it is being copied to: what it had is not trusted further than its map says. */
 static void one_that_fails_while_it_is_copied_to_misses_what_is_written_then(void **state)
 {
@@ -583,6 +646,9 @@ int main(void)
 		cmocka_unit_test(a_read_goes_on_to_another_node),
 		cmocka_unit_test(one_that_is_back_is_inconsistent_before_anything_is_copied),
 		cmocka_unit_test(what_is_copied_leaves_the_map_after_a_flush_of_the_node),
+		cmocka_unit_test(who_gets_in_sync_is_told_last),
+		cmocka_unit_test(who_is_about_to_get_in_sync_can_not_go_on_alone),
+		cmocka_unit_test(a_start_by_force_makes_a_generation),
 		cmocka_unit_test(one_that_fails_while_it_is_copied_to_misses_what_is_written_then),
 		cmocka_unit_test(a_start_without_a_known_absent_waits_and_goes),
 		cmocka_unit_test(alternate_loss_is_refused),
