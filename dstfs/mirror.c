@@ -200,7 +200,7 @@ void mirror_look_fenced(struct mirror *mirror)
 		mirror->nodes[i].read = false;
 	}
 	mirror->read_set = mirror->write_set = 0;
-	mirror->unrecorded = mirror->no_quorum = mirror->stopped = false;
+	mirror->unrecorded = mirror->no_quorum = false;
 	mirror->fence_noted = mirror->witness_loaded = mirror->work->joining.judged = false;
 	mirror_set_phase(mirror, MIRROR_WAITING);
 	mirror_join_start(mirror);
@@ -249,7 +249,8 @@ static const char *sync_word(const struct mirror *mirror)
 {
 	mirror_mask in_sync = mirror->read_set;
 
-	if (mirror->phase != MIRROR_RUNNING || mirror->stopped || !any_in_sync_ready(mirror))
+	if (mirror->phase != MIRROR_RUNNING || mirror->unrecorded || mirror->no_quorum ||
+	    !any_in_sync_ready(mirror))
 		return "failed";
 	if (mirror->write_set != in_sync)
 		return "resyncing";

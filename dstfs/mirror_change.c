@@ -67,12 +67,23 @@ void mirror_changes_cancel(struct mirror *mirror)
 		change->done(mirror, change, ECANCELED);
 }
 
+static mirror_mask ready_nodes(const struct mirror *mirror)
+{
+	mirror_mask ready = 0;
+
+	for (mirror_mask rest = mirror->read_set; rest; rest &= rest - 1)
+		if (mirror->nodes[__builtin_ctz(rest)].target->state == TARGET_READY)
+			ready |= rest & -rest;
+	return ready;
+}
+
 bool mirror_change_due(const struct mirror *mirror)
 {
 	if (mirror->phase != MIRROR_RUNNING && mirror->phase != MIRROR_STARTING)
 		return false;
 	return mirror->changes || (mirror->failed & mirror->write_set && !mirror->read_only) ||
-	       (mirror->unrecorded && clock_now() >= mirror->work->changing.retry_at);
+	       (mirror->unrecorded && (clock_now() >= mirror->work->changing.retry_at ||
+				       ready_nodes(mirror) & ~mirror->work->changing.ready));
 }
 
 /* ---- the end ---- */
@@ -102,8 +113,8 @@ static void give_up(struct mirror *mirror, int error)
 				  "has stopped, and is tried again",
 				  mirror->volume);
 		mirror->unrecorded = true;
-		mirror->stopped = true;
 		c->retry_at = clock_now() + MIRROR_RETRY_INTERVAL;
+		c->ready = ready_nodes(mirror);
 		mirror_home_later(mirror, MIRROR_RETRY_INTERVAL);
 	}
 	finish(mirror, error);
@@ -121,7 +132,6 @@ static void publish(struct mirror *mirror)
 		mirror->no_quorum = !mirror_change_has_quorum(mirror);
 	mirror->unrecorded = false;
 	c->tried = false;
-	mirror->stopped = mirror->no_quorum;
 	if (mirror->no_quorum && c->set_changed)
 		log_error("volume %s: no majority of nodes and witness: writing has stopped until "
 			  "more nodes are in sync",

@@ -118,7 +118,7 @@ void mirror_detach_begin(struct mirror *mirror)
 		tell(mirror);
 		return;
 	}
-	if (mirror->stopped) {
+	if (mirror->unrecorded || mirror->no_quorum) {
 		end(mirror, "writing had stopped");
 		return;
 	}

@@ -71,7 +71,7 @@ static void next_turn(struct mirror *mirror)
 {
 	if (mirror_change_due(mirror))
 		mirror_change_begin(mirror);
-	else if (mirror->phase == MIRROR_RUNNING && mirror->wants && !mirror->stopped)
+	else if (mirror->phase == MIRROR_RUNNING && mirror->wants && !mirror->unrecorded)
 		mirror_marks_begin(mirror);
 	else if (mirror->phase == MIRROR_RUNNING && mirror->work->clearing.flushed)
 		mirror_clear_write(mirror);

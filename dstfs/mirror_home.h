@@ -31,7 +31,9 @@ struct mirror_clearing {
 
 /* mirror_change.c: a change of the members is being made. */
 struct mirror_changing {
-	uint64_t retry_at; /* while mirror->unrecorded; nanoseconds */
+	/* While mirror->unrecorded: tried again then (nanoseconds), or when more nodes are there. */
+	uint64_t retry_at;
+	mirror_mask ready; /* those that were */
 	struct mirror_change *change; /* NULL: nodes that failed are the only cause */
 	mirror_mask failed; /* they leave too */
 	struct mirror_super next; /* as it is to be */

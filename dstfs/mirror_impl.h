@@ -171,9 +171,9 @@ struct mirror {
 	_Atomic mirror_mask read_set; /* in sync */
 	_Atomic mirror_mask write_set; /* in sync or being resynced */
 	_Atomic unsigned primary; /* an index: the one of read_set with the lowest slot */
-	/* The last change could not be recorded, or has no quorum: what users modify fails, reads and
-	 * copying go on. */
-	_Atomic bool stopped;
+	/* The last change could not be recorded: what users modify waits. It has no quorum: that fails.
+	 * Reads and copying go on. */
+	_Atomic bool unrecorded, no_quorum;
 	_Atomic uint64_t generation; /* for people */
 	_Atomic unsigned members; /* how many there are, absent ones too */
 	unsigned regions, region_shift; /* set before the phase is RUNNING, then constant */
@@ -207,8 +207,6 @@ struct mirror {
 	struct mirror_witness_store *witness_store;
 	bool busy; /* work on the metadata is under way: see mirror_home_done() */
 	struct mirror_change *changes, **changes_end; /* asked for, in order */
-	/* Causes of `stopped`: the superblocks have to be written again; too few nodes are in sync. */
-	bool unrecorded, no_quorum;
 	struct mirror_work *work; /* the state of what is under way: mirror_home.h */
 	struct mirror_batch *batches; /* that run: mirror_io.c */
 	struct mirror_copy *copy;

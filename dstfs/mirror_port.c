@@ -37,11 +37,24 @@ static void list_remove(struct mirror_op *op)
 	*(op->next ? &op->next->previous : &list->last) = op->previous;
 }
 
+static void watch(struct mirror_port *port)
+{
+	if (!loop_timer_pending(&port->expiry))
+		loop_timer_set(&port->expiry, EXPIRY_INTERVAL);
+}
+
 void mirror_op_enter(struct mirror_op *op, enum mirror_op_state state)
 {
+	if (op->state == state) /* it keeps its place */
+		return;
 	list_remove(op);
 	op->state = state;
 	list_append(op);
+	if (state != MIRROR_OP_SET)
+		return;
+	if (!op->since)
+		op->since = clock_now();
+	watch(op->port);
 }
 
 /* ---- ops ---- */
@@ -52,6 +65,7 @@ static void begin(struct mirror_port *port, struct mirror_op *op, struct request
 	op->port = port;
 	op->state = MIRROR_OP_HOLD;
 	op->hold = NULL;
+	op->since = 0;
 	op->starting = op->cancelled = false;
 	op->sent = op->pending = op->ok = op->failed = 0;
 	request->holder = op;
@@ -202,8 +216,7 @@ static void leg_wait(struct mirror_leg *leg)
 	leg->waiting = true;
 	leg->began = clock_now();
 	port->legs_waiting++;
-	if (!loop_timer_pending(&port->expiry))
-		loop_timer_set(&port->expiry, EXPIRY_INTERVAL);
+	watch(port);
 }
 
 void mirror_leg_send(struct mirror_op *op, unsigned node)
@@ -269,11 +282,8 @@ static void cancel_legs(struct mirror_op *op, mirror_mask legs, int error)
 }
 
 /* What was given up earlier keeps the range on a node; for too long, and the node has failed. */
-static void expire_legs(void *arg)
+static void expire_legs(struct mirror_port *port, uint64_t patience, uint64_t now)
 {
-	struct mirror_port *port = arg;
-	uint64_t patience = target_patience(port->mirror->base.policy), now = clock_now();
-
 	for (struct mirror_op *op = port->sent.first, *next; op && port->legs_waiting; op = next) {
 		mirror_mask late = 0;
 
@@ -286,8 +296,34 @@ static void expire_legs(void *arg)
 		}
 		cancel_legs(op, late, EIO);
 	}
-	if (port->legs_waiting)
-		loop_timer_set(&port->expiry, EXPIRY_INTERVAL);
+}
+
+/* They have not been sent. True: some still wait. */
+static bool expire_set(struct mirror_port *port, uint64_t patience, uint64_t now)
+{
+	bool waiting = false;
+
+	for (struct mirror_op *op = port->waiting.first, *next; op; op = next) {
+		next = op->next;
+		if (op->state != MIRROR_OP_SET)
+			continue;
+		if (now - op->since >= patience)
+			mirror_op_finish(op, EIO);
+		else
+			waiting = true;
+	}
+	return waiting;
+}
+
+static void on_expiry(void *arg)
+{
+	struct mirror_port *port = arg;
+	uint64_t patience = target_patience(port->mirror->base.policy), now = clock_now();
+	bool waiting = expire_set(port, patience, now);
+
+	expire_legs(port, patience, now);
+	if (waiting || port->legs_waiting)
+		watch(port);
 }
 
 /* ---- cancelling ---- */
@@ -379,7 +415,7 @@ int mirror_port_init(struct mirror_port *port, struct mirror *mirror, struct wor
 	port->ops = pool_new(sizeof(struct mirror_op), OPS_RESERVED, WORKER_BUFS);
 	if (!port->ops)
 		return ENOMEM;
-	return loop_timer_init(&port->expiry, worker->loop, expire_legs, port);
+	return loop_timer_init(&port->expiry, worker->loop, on_expiry, port);
 }
 
 void mirror_port_destroy(struct mirror_port *port)

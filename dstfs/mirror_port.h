@@ -27,6 +27,7 @@ struct mirror_op {
 	struct mirror_op *next, *previous; /* of the port: SENT ones, or others */
 	enum mirror_op_state state;
 	struct range_hold *hold; /* the mirror's */
+	uint64_t since; /* it waits in SET, nanoseconds; 0: it hasn't */
 	bool starting; /* legs are being submitted */
 	bool cancelled;
 	/* Nodes: it was sent to, that are not done with it, that have done it, that failed it. A read
@@ -65,7 +66,7 @@ struct mirror_port {
 	struct mirror_op_list sent, waiting;
 	struct loop_work wake; /* looks at what was published */
 	_Atomic bool wake_posted;
-	struct loop_timer expiry; /* of legs that wait for a node's hold */
+	struct loop_timer expiry; /* of legs that wait for a node's hold, and of ops in SET */
 	unsigned legs_waiting;
 	struct mirror_pace paces[MIRROR_MAX_NODES];
 	struct mirror_counters counters;

@@ -89,8 +89,12 @@ void mirror_write_go_on(struct mirror_op *op)
 	struct mirror *mirror = mirror_of(op);
 	unsigned first, last;
 
-	if (mirror->stopped) {
+	if (mirror->no_quorum) {
 		mirror_op_finish(op, EIO);
+		return;
+	}
+	if (mirror->unrecorded) { /* until that is done, or its patience is used up */
+		mirror_op_enter(op, MIRROR_OP_SET);
 		return;
 	}
 	regions_of(op, &first, &last);
@@ -127,8 +131,8 @@ void mirror_write_begin(struct mirror_op *op)
 		send_to_all(op);
 		return;
 	}
-	if (mirror->read_only || mirror->stopped) {
-		mirror_op_finish(op, mirror->read_only ? EROFS : EIO);
+	if (mirror->read_only) {
+		mirror_op_finish(op, EROFS);
 		return;
 	}
 	if (request->type == REQUEST_COPY)
@@ -199,7 +203,7 @@ void mirror_write_settle(struct mirror_op *op)
 		fail(op, first_error(op, said), !op->ok && all_refused(op, op->failed));
 	} else if (bad && all_refused(op, bad)) {
 		fail(op, first_error(op, bad), false);
-	} else if (op->failed && mirror->stopped) {
+	} else if (op->failed && (mirror->unrecorded || mirror->no_quorum)) {
 		fail(op, EIO, false);
 	} else if (bad) {
 		if (op->state != MIRROR_OP_RECORD) {
