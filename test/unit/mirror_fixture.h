@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "dstfs/mirror.h"
+#include "dstfs/mirror_copy.h"
 #include "dstfs/mirror_create.h"
 #include "dstfs/mirror_home.h"
 #include "dstfs/mirror_port.h"
@@ -480,6 +481,12 @@ static inline void start(void)
 
 static void nobody_to_tell(void *arg)
 {
+}
+
+static inline void no_copying(void)
+{
+	mirror_copy_stop(f.mirror, nobody_to_tell, NULL);
+	settle();
 }
 
 /* As when the client is killed, or, after detach, ends. */
