@@ -39,7 +39,7 @@ static bool may_begin(const struct mirror_copy *copy, enum copy_kind kind, uint6
 		return false;
 	if (is_limited(kind) && (copy->paused || (copy->rate && now < copy->rate_until)))
 		return false;
-	return now >= copy->jobs[kind].retry_at;
+	return now >= copy->jobs[kind].retry_at && copy_has_nodes(mirror, kind);
 }
 
 static void use_rate(struct mirror_copy *copy, uint64_t bytes)
@@ -168,12 +168,20 @@ static bool has_work(struct mirror_copy *copy)
 {
 	struct mirror *mirror = copy->mirror;
 
-	if (!is_idle(copy) || copy->repair_count || copy->verify.state == VERIFY_RUNNING)
+	if (copy->repair_count || copy->verify.state == VERIFY_RUNNING)
 		return true;
 	for (unsigned i = 0; i < mirror->node_count; i++)
 		if (mirror->nodes[i].state == MIRROR_NODE_RESYNC)
 			return true;
 	return mirror_bits_next(&mirror->suspect, 0) < mirror->regions;
+}
+
+/* Until it is worth a look; nothing tells when users have gone, or a node is back. */
+static uint64_t next_look(const struct mirror_copy *copy)
+{
+	bool soon = !is_idle(copy) || copy_gives_way(copy) || clock_now() < copy->rate_until;
+
+	return soon ? COPY_TICK : COPY_IDLE_TICK;
 }
 
 static void on_pump(void *arg)
@@ -185,11 +193,10 @@ static void on_pump(void *arg)
 		for (unsigned n = 0; n < COPY_WINDOWS && begin_next(copy); n++)
 			; /* those that end at once come here again, when others have had their turn */
 		verify_look(copy);
-		if (has_work(copy) && !loop_timer_pending(&copy->tick))
-			loop_timer_set(&copy->tick, COPY_TICK);
-	} else if (!is_idle(copy) && !loop_timer_pending(&copy->tick)) {
-		loop_timer_set(&copy->tick, COPY_TICK);
 	}
+	if (!loop_timer_pending(&copy->tick) &&
+	    (!is_idle(copy) || (allowed(copy) && has_work(copy))))
+		loop_timer_set(&copy->tick, next_look(copy));
 	tell_stopped(copy);
 }
 
@@ -199,16 +206,6 @@ void copy_pump(struct mirror_copy *copy)
 }
 
 /* ---- ending windows ---- */
-
-static mirror_mask nodes_not_there(const struct mirror *mirror)
-{
-	mirror_mask nodes = 0;
-
-	for (unsigned i = 0; i < mirror->node_count; i++)
-		if (mirror->nodes[i].target->state != TARGET_READY)
-			nodes |= MIRROR_BIT(i);
-	return nodes;
-}
 
 /* Nodes of the window that aren't what they were when it chose them. */
 static mirror_mask nodes_that_left(const struct copy_window *window)
@@ -234,7 +231,7 @@ static void look_at_windows(struct mirror_copy *copy)
 		lost = nodes_that_left(window);
 		late = window_late(window, now, patience);
 		if (!go_on)
-			window_abort(window, lost | nodes_not_there(mirror));
+			window_abort(window, lost | ~copy_ready_nodes(mirror));
 		else if (lost | late)
 			window_abort(window, lost);
 		if (late & mirror->write_set)

@@ -38,6 +38,7 @@ _Static_assert(COPY_WINDOW_SIZE <= DST_MAX_PAYLOAD, "read and written at once");
 #define COPY_BUSY_PAUSE_MOST (500 * CLOCK_MS)
 #define COPY_BUSY_MEMORY (100 * CLOCK_MS) /* users who were seen so long ago may be back at once */
 #define COPY_TICK (10 * CLOCK_MS)
+#define COPY_IDLE_TICK (100 * CLOCK_MS) /* with nothing under way, but something to do */
 #define COPY_RETRY_INTERVAL (5 * CLOCK_SEC) /* of what failed, if nothing changes before */
 
 struct copy_task {
@@ -142,6 +143,12 @@ void copy_meter_add(struct copy_meter *meter, uint64_t bytes);
 /* The next task of this kind, or NULL: there is nothing to do, or not now. */
 struct copy_task *copy_next_task(struct mirror_copy *copy, enum copy_kind kind);
 void copy_task_end(struct copy_task *task); /* gives up its hold, frees it */
+mirror_mask copy_ready_nodes(const struct mirror *mirror);
+/*
+ * Are the nodes there that this kind needs? Those that are away are waited for: they only have failed
+ * when a request has, after all its resends.
+ */
+bool copy_has_nodes(const struct mirror *mirror, enum copy_kind kind);
 /* Nodes in RESYNC came, or have gone. */
 void copy_watch_resync(struct mirror_copy *copy);
 uint64_t copy_resync_left(const struct mirror *mirror, const struct mirror_node *node); /* bytes */

@@ -13,6 +13,16 @@
 
 /* ---- which nodes ---- */
 
+mirror_mask copy_ready_nodes(const struct mirror *mirror)
+{
+	mirror_mask set = 0;
+
+	for (unsigned i = 0; i < mirror->node_count; i++)
+		if (mirror->nodes[i].target->state == TARGET_READY)
+			set |= MIRROR_BIT(i);
+	return set;
+}
+
 static mirror_mask resync_set(const struct mirror *mirror)
 {
 	mirror_mask set = 0;
@@ -21,6 +31,20 @@ static mirror_mask resync_set(const struct mirror *mirror)
 		if (mirror->nodes[i].state == MIRROR_NODE_RESYNC)
 			set |= MIRROR_BIT(i);
 	return set & mirror->write_set;
+}
+
+bool copy_has_nodes(const struct mirror *mirror, enum copy_kind kind)
+{
+	mirror_mask ready = copy_ready_nodes(mirror), read_set = mirror->read_set;
+
+	switch (kind) {
+	case COPY_REPAIR:
+		return true;
+	case COPY_RESYNC:
+		return read_set & ready && resync_set(mirror) & ready;
+	default:
+		return !(read_set & ~ready);
+	}
 }
 
 static unsigned first_region(const struct mirror *mirror, struct range range)
@@ -42,18 +66,13 @@ static bool is_suspect(const struct mirror *mirror, struct range range)
 /* One of these nodes, which aren't none. Where in-sync nodes may differ the primary is right. */
 static unsigned best_source(const struct mirror *mirror, mirror_mask from, bool suspect)
 {
-	mirror_mask ready = 0, local = 0;
+	mirror_mask local = 0, ready = from & copy_ready_nodes(mirror);
 
 	if (suspect && from & MIRROR_BIT(mirror->primary))
 		return mirror->primary;
-	for (mirror_mask rest = from; rest; rest &= rest - 1) {
-		const struct mirror_node *node = &mirror->nodes[__builtin_ctz(rest)];
-
-		if (node->target->state != TARGET_READY)
-			continue;
-		ready |= MIRROR_BIT(node->index);
-		local |= node->local ? MIRROR_BIT(node->index) : 0;
-	}
+	for (mirror_mask rest = ready; rest; rest &= rest - 1)
+		if (mirror->nodes[__builtin_ctz(rest)].local)
+			local |= rest & -rest;
 	return (unsigned)__builtin_ctz(local ? local : ready ? ready : from);
 }
 
@@ -159,7 +178,8 @@ static unsigned next_region(const struct mirror_copy *copy, enum copy_kind kind,
 	*nodes = 0;
 	if (kind == COPY_EQUALIZE)
 		return mirror_bits_next(&mirror->suspect, from);
-	for (mirror_mask rest = resync_set(mirror); rest; rest &= rest - 1) {
+	for (mirror_mask rest = resync_set(mirror) & copy_ready_nodes(mirror); rest;
+	     rest &= rest - 1) {
 		unsigned index = (unsigned)__builtin_ctz(rest);
 		unsigned at = mirror_region_to_copy(mirror, &mirror->nodes[index], from);
 
@@ -253,21 +273,34 @@ struct copy_task *copy_next_task(struct mirror_copy *copy, enum copy_kind kind)
 
 /* ---- what comes of it ---- */
 
-/* All of the task was copied, and its hold is had. */
-static void settle(struct copy_task *task, bool held_throughout)
+/*
+ * These whole regions were copied in windows that reached these nodes, and their hold is had. With
+ * `equal` nothing has become suspect meanwhile.
+ */
+static void settle(struct copy_task *task, struct range range, mirror_mask reached, bool equal)
 {
 	struct mirror *mirror = task->copy->mirror;
-	unsigned last = last_region(mirror, task->range);
-	bool equal = !(mirror->read_set & ~task->reached) &&
-		     (held_throughout || task->reports == mirror->suspect_reports);
+	unsigned last = last_region(mirror, range);
 
-	for (unsigned r = first_region(mirror, task->range); r <= last; r++) {
+	equal &= !(mirror->read_set & ~reached);
+	for (unsigned r = first_region(mirror, range); r <= last; r++) {
 		if (task->kind == COPY_EQUALIZE && equal)
 			mirror_region_equal(mirror, r);
-		for (mirror_mask rest = task->nodes & task->reached & resync_set(mirror);
+		for (mirror_mask rest = task->nodes & reached & resync_set(mirror);
 		     task->kind == COPY_RESYNC && rest; rest &= rest - 1)
 			mirror_region_copied(mirror, &mirror->nodes[__builtin_ctz(rest)], r);
 	}
+}
+
+static bool is_by_region(enum copy_kind kind)
+{
+	return kind == COPY_EQUALIZE || kind == COPY_RESYNC;
+}
+
+/* Is each region of this task a part of one window? */
+static bool has_small_regions(const struct copy_task *task)
+{
+	return task->step >= 1ull << task->copy->mirror->region_shift;
 }
 
 static void on_hold(void *arg)
@@ -275,7 +308,8 @@ static void on_hold(void *arg)
 	struct copy_task *task = arg;
 
 	task->waiting = false;
-	settle(task, false);
+	settle(task, task->range, task->reached,
+	       task->reports == task->copy->mirror->suspect_reports);
 	copy_task_end(task);
 }
 
@@ -296,8 +330,8 @@ static bool go_in_small_steps(struct copy_task *task)
 	return true;
 }
 
-/* All its windows are over, `last` is the last of them. */
-static void task_over(struct copy_task *task, const struct copy_window *last)
+/* All its windows are over. */
+static void task_over(struct copy_task *task)
 {
 	bool granted;
 
@@ -308,10 +342,7 @@ static void task_over(struct copy_task *task, const struct copy_window *last)
 	} else if (task->unreadable) {
 		if (!go_in_small_steps(task))
 			fail(task);
-	} else if (task->kind == COPY_REPAIR) {
-		copy_task_end(task);
-	} else if (last->range.length == task->range.length) {
-		settle(task, true);
+	} else if (task->kind == COPY_REPAIR || has_small_regions(task)) {
 		copy_task_end(task);
 	} else {
 		task->hold =
@@ -375,10 +406,13 @@ void copy_window_over(struct copy_window *w)
 	task->aborted |= w->result == WINDOW_ABORTED;
 	task->unreadable |= w->result == WINDOW_UNREADABLE;
 	task->reached &= w->nodes;
+	if (w->result == WINDOW_DONE && is_by_region(w->kind) && has_small_regions(task) &&
+	    !copy->stopping)
+		settle(task, w->range, w->nodes, true);
 	if (task->aborted) /* what isn't begun isn't needed */
 		task->next = task->range.offset + task->range.length;
 	if (!task->windows && task->next == task->range.offset + task->range.length)
-		task_over(task, w);
+		task_over(task);
 	copy_pump(copy);
 }
 
