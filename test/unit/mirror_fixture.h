@@ -29,6 +29,7 @@
 
 #define DISKS 3u
 #define DISK_SIZE (2u << 20)
+#define DISK_GRAIN 4096u
 #define NO_ERROR 0
 #define RECORDS 20000u
 
@@ -61,6 +62,8 @@ struct disk {
 	uint64_t bad_offset; /* of a sector that can't be read; UINT64_MAX: none */
 	unsigned reads, writes, flushes; /* of data */
 	uint64_t data_size; /* of the mirror; beyond is metadata */
+	bool mapped[DISK_SIZE / DISK_GRAIN]; /* not a hole */
+	bool no_zeroes; /* can't WRITE_ZEROES */
 };
 
 struct fixture {
@@ -123,10 +126,40 @@ static bool is_metadata(const struct disk *disk, const struct request *request)
 	return disk->data_size && request->range.length && request->range.offset >= disk->data_size;
 }
 
+/* One for each grain. */
+static unsigned disk_extents(const struct disk *disk, struct range r, struct wire_extent *extents)
+{
+	unsigned count = 0;
+
+	while (r.length) {
+		uint64_t length = DISK_GRAIN - r.offset % DISK_GRAIN;
+		bool mapped = disk->mapped[r.offset / DISK_GRAIN];
+
+		if (length > r.length)
+			length = r.length;
+		extents[count++] =
+			(struct wire_extent){length, mapped ? DST_EXTENT_DATA : DST_EXTENT_HOLE};
+		range_advance(&r, length);
+	}
+	return count;
+}
+
+static void disk_map(struct disk *disk, const struct request *request)
+{
+	bool unmaps = request->type == REQUEST_WRITE_ZEROES && !request->no_hole;
+	uint64_t end = request->range.offset + request->range.length;
+
+	for (uint64_t at = request->range.offset / DISK_GRAIN; at * DISK_GRAIN < end; at++)
+		if (!unmaps)
+			disk->mapped[at] = true;
+		else if (at * DISK_GRAIN >= request->range.offset && (at + 1) * DISK_GRAIN <= end)
+			disk->mapped[at] = false;
+}
+
 static int disk_carry_out(struct disk *disk, struct request *request)
 {
 	static uint8_t zeros[DST_MAX_PAYLOAD];
-	static struct wire_extent extent;
+	static struct wire_extent extents[DISK_SIZE / DISK_GRAIN];
 	static uint8_t hash[DST_HASH_SIZE];
 	struct checksum_range *sum;
 	struct range r = request->range;
@@ -152,9 +185,8 @@ static int disk_carry_out(struct disk *disk, struct request *request)
 		}
 		return 0;
 	case REQUEST_EXTENTS:
-		extent = (struct wire_extent){.length = r.length};
-		request->extents = &extent;
-		request->extent_count = 1;
+		request->extents = extents;
+		request->extent_count = disk_extents(disk, r, extents);
 		return 0;
 	case REQUEST_FLUSH:
 		disk->flushes++;
@@ -168,6 +200,9 @@ static int disk_carry_out(struct disk *disk, struct request *request)
 			return disk->write_error;
 		if (disk->metadata_error && is_metadata(disk, request))
 			return disk->metadata_error;
+		if (disk->no_zeroes && request->type == REQUEST_WRITE_ZEROES)
+			return EOPNOTSUPP;
+		disk_map(disk, request);
 		if (disk->bad_offset != UINT64_MAX &&
 		    range_overlaps(r, (struct range){disk->bad_offset, 512}))
 			disk->bad_offset = UINT64_MAX;
@@ -349,17 +384,23 @@ static void stop_loop(void *arg)
 	loop_stop(arg);
 }
 
+static void one_turn(void)
+{
+	struct loop_work work = {.callback = stop_loop, .arg = f.worker.loop};
+
+	loop_post(f.worker.loop, &work);
+	loop_run(f.worker.loop);
+}
+
 /* Until nobody does anything any more, timers aside. */
 static void settle(void)
 {
 	unsigned quiet = 0;
 
 	while (quiet < 4) {
-		struct loop_work work = {.callback = stop_loop, .arg = f.worker.loop};
 		unsigned before = f.activity;
 
-		loop_post(f.worker.loop, &work);
-		loop_run(f.worker.loop);
+		one_turn();
 		quiet = f.activity == before ? quiet + 1 : 0;
 	}
 }
@@ -425,6 +466,7 @@ static void disk_init(unsigned at)
 			      .index = at,
 			      .image = image,
 			      .bad_offset = UINT64_MAX};
+	memset(disk->mapped, true, sizeof(disk->mapped));
 	disk->hook = (struct loop_hook){.callback = disk_work, .arg = disk};
 }
 
