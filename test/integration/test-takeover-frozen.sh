@@ -7,6 +7,10 @@
 
 need_fuse
 need_tool fio
+has_written() {
+	[ "$(counter dstfs "$old" writes)" -gt 100 ]
+}
+
 for workers in 1 3; do
 	rm -f img
 	truncate -s 64M img
@@ -18,7 +22,7 @@ for workers in 1 3; do
 		--ioengine=libaio --iodepth=32 --time_based --runtime=60 --allow_file_create=0 \
 		--output=fio.log
 	load=$JOB
-	sleep 1
+	wait_until 15 has_written || fail "the load does not begin: $(cat fio.log)"
 	kill -STOP "$old"
 
 	# Without force it is refused, and told why.
