@@ -184,7 +184,8 @@ void sim_client_start(enum sim_host host, const struct sim_client_config *config
 	struct target *target;
 	struct client *client;
 
-	if (uri_parse(&uri, "dst://server/vol0", reason, sizeof(reason)))
+	if (uri_parse(&uri, sim_chance(20) ? "dst://standby,server/vol0" : "dst://server/vol0",
+		      reason, sizeof(reason)))
 		abort();
 	sim_process_start(host);
 	before = sim_enter(process(host));
@@ -243,6 +244,24 @@ void sim_client_crash(enum sim_host host)
 	gone(host);
 }
 
+void sim_client_fail(enum sim_host host)
+{
+	struct sim_process *before = sim_enter(process(host));
+
+	volume_fail(clients[host]->volume);
+	sim_leave(before);
+}
+
+bool sim_client_reattach(enum sim_host host)
+{
+	struct sim_process *before = sim_enter(process(host));
+	struct target *target = volume_target(clients[host]->volume);
+	int error = target->ops->reattach(target, true);
+
+	sim_leave(before);
+	return !error;
+}
+
 bool sim_client_running(enum sim_host host)
 {
 	return clients[host];
@@ -283,6 +302,20 @@ static uint64_t sum(const json_t *lanes, const char *name)
 	json_array_foreach(lanes, i, lane) total += (uint64_t)json_integer_value(
 		json_object_get(json_object_get(lane, "counters"), name));
 	return total;
+}
+
+uint64_t sim_client_unflushed(enum sim_host host)
+{
+	struct sim_process *before = sim_enter(process(host));
+	struct target *target = target_of(host);
+	json_t *status = target->ops->status(target);
+	json_t *durability = json_object_get(status, "durability");
+	uint64_t bytes =
+		(uint64_t)json_integer_value(json_object_get(durability, "unflushed_bytes"));
+
+	json_decref(status);
+	sim_leave(before);
+	return bytes;
 }
 
 static void add_count(enum count which, const json_t *object, const char *name)

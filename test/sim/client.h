@@ -56,8 +56,12 @@ bool sim_client_fenced(enum sim_host host);
 uint64_t sim_client_size(enum sim_host host);
 /* How often it has found acknowledged bytes lost for good, and failed, or will fail, an fsync for it. */
 uint64_t sim_client_losses(enum sim_host host);
+uint64_t sim_client_unflushed(enum sim_host host); /* bytes that it keeps for a replay */
 
 void sim_client_submit(enum sim_host host, struct sim_op *op);
+void sim_client_fail(enum sim_host host); /* ends all operations, as by command */
+/* One that was fenced attaches anew, by force. False: it is not fenced. */
+bool sim_client_reattach(enum sim_host host);
 void sim_client_cancel(enum sim_host host, struct sim_op *op,
 		       int error); /* soon, if it is not done */
 

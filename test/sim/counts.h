@@ -29,11 +29,18 @@
 	/* Faults of machines. */                                                                  \
 	X(SERVER_CRASHES, "server: crashed")                                                       \
 	X(SERVER_STOPS, "server: stopped cleanly")                                                 \
+	X(SERVER_DEATHS, "server: killed while it stored its state")                               \
+	X(STATE_ERRORS, "server: state that could not be stored")                                  \
+	X(STATE_LOST, "server: state lost")                                                        \
+	X(GROWTHS, "server: storage grown")                                                        \
 	X(SERVER_FREEZES, "server: frozen")                                                        \
 	X(POWER_CUTS, "server: power cut")                                                         \
 	X(SECTORS_LOST, "server: sectors lost in power cuts")                                      \
 	X(CLIENT_CRASHES, "client: crashed")                                                       \
 	X(CLIENT_FREEZES, "client: frozen")                                                        \
+	X(CLIENT_INTRUDERS, "client: another one started without the right to take over")          \
+	X(CLIENT_REATTACHES, "client: attached anew by command")                                   \
+	X(CLIENT_FAILS, "client: all operations ended by command")                                 \
 	X(CLIENT_TAKEOVERS, "client: another one started beside it")                               \
 	/* Faults of storage. */                                                                   \
 	X(DISK_SLOW, "disk: slow")                                                                 \

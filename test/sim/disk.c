@@ -420,7 +420,11 @@ void disk_power_cut(void)
 
 static bool disk_refresh(struct backend *backend)
 {
-	return false;
+	uint64_t size = (uint64_t)disk.config.cells * CELL;
+	bool grown = backend->info.size != size;
+
+	backend->info.size = size;
+	return grown;
 }
 
 static void disk_stats(struct backend *backend, struct backend_stats *stats)
@@ -476,6 +480,25 @@ const uint8_t *disk_cell(unsigned cell)
 const uint8_t *disk_medium(unsigned cell)
 {
 	return disk.medium + (size_t)cell * CELL;
+}
+
+bool disk_grow(unsigned cells)
+{
+	unsigned first = disk.config.cells;
+
+	if (cells > DISK_CELLS_MOST - first)
+		return false;
+	disk.config.cells += cells;
+	for (unsigned i = first; i < disk.config.cells; i++)
+		disk.cells[i] = (struct cell){.hole = true, .hole_on_medium = true};
+	memset(disk.cache + (size_t)first * CELL, 0, (size_t)cells * CELL);
+	memset(disk.medium + (size_t)first * CELL, 0, (size_t)cells * CELL);
+	return true;
+}
+
+bool disk_is_slow(void)
+{
+	return disk.until[DISK_SLOW] > sim.now;
 }
 
 uint64_t disk_losses(void)

@@ -44,6 +44,8 @@ void disk_power_cut(void);
 
 const uint8_t *disk_cell(unsigned cell); /* as read */
 const uint8_t *disk_medium(unsigned cell); /* as after a power cut */
+bool disk_grow(unsigned cells); /* false: it can't */
+bool disk_is_slow(void);
 uint64_t disk_losses(void); /* power cuts and failed flushes so far that may have lost something */
 uint64_t disk_flush_errors(void);
 uint64_t disk_errors(void); /* operations that were failed so far */

@@ -8,13 +8,14 @@
 #include "test/sim/net.h"
 #include "test/sim/people.h"
 #include "test/sim/server.h"
+#include "test/sim/state.h"
 #include "test/sim/workload.h"
 
 static struct faults_config config;
 static unsigned happened;
 static bool ended;
 static unsigned due; /* operations done by which the next one comes */
-static struct sim_event next, restart, sound;
+static struct sim_event next, restart, sound, death, state_sound;
 
 /* Short mostly, long at times: spread evenly over the magnitudes. */
 static uint64_t duration(uint64_t least, uint64_t most)
@@ -63,7 +64,7 @@ static bool stop_server(void)
 
 static bool cut_power(void)
 {
-	if (!config.power || !sim_server_running())
+	if (!config.power)
 		return false;
 	sim_count(COUNT_POWER_CUTS);
 	sim_trace("server: power cut");
@@ -99,6 +100,63 @@ static bool freeze_client(void)
 	return freeze(people_host(), COUNT_CLIENT_FREEZES);
 }
 
+/* While it stores its state: the event that stores can't end its own process. */
+static void on_death(void *arg)
+{
+	if (!sim_server_running())
+		return;
+	sim_count(COUNT_SERVER_DEATHS);
+	sim_server_crash();
+	restart_later();
+}
+
+static void die(void)
+{
+	sim_event_set(&death, 0);
+}
+
+static void on_state_sound(void *arg)
+{
+	state_set_failing(0);
+}
+
+static bool disturb_state(void)
+{
+	if (!config.state)
+		return false;
+	if (!sim_server_running() && config.clients && sim_chance(30) && people_lose_server()) {
+		sim_count(COUNT_STATE_LOST);
+		sim_trace("server: its state is lost");
+		state_lose();
+		return true;
+	}
+	sim_trace("state: can't be stored for a while");
+	state_set_failing(80);
+	sim_event_set(&state_sound, duration(10 * MS, 4 * SEC));
+	return true;
+}
+
+static bool grow(void)
+{
+	if (!disk_grow(8))
+		return false;
+	sim_count(COUNT_GROWTHS);
+	sim_trace("storage: grows");
+	model_grow(8);
+	return true;
+}
+
+static bool fail_by_command(void)
+{
+	if (!sim_client_running(people_host()))
+		return false;
+	sim_count(COUNT_CLIENT_FAILS);
+	sim_trace("all operations are ended by command");
+	workload_client_failed(people_host());
+	sim_client_fail(people_host());
+	return true;
+}
+
 static bool crash_client(void)
 {
 	return config.clients && people_crash();
@@ -106,7 +164,11 @@ static bool crash_client(void)
 
 static bool take_over(void)
 {
-	return config.clients && people_take_over();
+	if (!config.clients)
+		return false;
+	return sim_chance(30)   ? people_intrude()
+	       : sim_chance(40) ? people_take_back()
+				: people_take_over();
 }
 
 /* ---- network ---- */
@@ -163,9 +225,10 @@ static const struct {
 	unsigned weight; /* all together: 100 */
 	bool (*happen)(void); /* false: not now */
 } kinds[] = {
-	{36, disturb_network}, {8, partition},     {13, crash_server}, {6, stop_server},
-	{9, cut_power},        {6, freeze_server}, {4, freeze_client}, {4, crash_client},
-	{4, take_over},        {10, disturb_disk},
+	{31, disturb_network}, {1, grow},          {2, fail_by_command}, {8, partition},
+	{2, disturb_state},    {13, crash_server}, {6, stop_server},     {9, cut_power},
+	{6, freeze_server},    {4, freeze_client}, {4, crash_client},    {4, take_over},
+	{10, disturb_disk},
 };
 
 /* The next one comes after so many more operations, or after a while. */
@@ -211,6 +274,8 @@ void faults_end(void)
 	sim_event_cancel(&restart);
 	net_heal();
 	disk_heal();
+	state_set_failing(0);
+	state_set_killing(0, NULL);
 	for (unsigned i = 0; i < HOSTS; i++)
 		sim.processes[i].frozen_until = 0;
 }
@@ -228,4 +293,8 @@ void faults_reset(const struct faults_config *c)
 	next = (struct sim_event){.run = on_next};
 	restart = (struct sim_event){.run = on_restart};
 	sound = (struct sim_event){.run = on_sound};
+	death = (struct sim_event){.run = on_death};
+	state_sound = (struct sim_event){.run = on_state_sound};
+	if (config.state)
+		state_set_killing(20, die);
 }

@@ -13,6 +13,7 @@ struct faults_config {
 	bool disk; /* the disk may fail, not just be slow */
 	bool power; /* power may be cut */
 	bool clients; /* clients may crash and be replaced */
+	bool state; /* what the server remembers may fail to be stored, or be lost */
 };
 
 void faults_reset(const struct faults_config *config);

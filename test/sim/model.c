@@ -58,12 +58,17 @@ uint64_t model_new_tag(void)
 	return model.next_tag++;
 }
 
+static void fill_value(uint8_t *data, uint64_t value)
+{
+	uint64_t word = value * MIX, step = value ? MIX << 40 : 0;
+
+	for (size_t i = 0; i < WORDS; i++, word += step)
+		memcpy(data + i * sizeof(word), &word, sizeof(word));
+}
+
 void model_fill(uint8_t *data, uint64_t tag, unsigned cell)
 {
-	uint64_t word = value_of(tag, cell) * MIX;
-
-	for (size_t i = 0; i < WORDS; i++, word += MIX << 40)
-		memcpy(data + i * sizeof(word), &word, sizeof(word));
+	fill_value(data, value_of(tag, cell));
 }
 
 #define NOT_OURS UINT64_MAX
@@ -262,6 +267,25 @@ void model_end(struct model_op *op, int error, bool fua, unsigned copied)
 void model_set_oldest(uint64_t oldest)
 {
 	model.oldest = oldest;
+}
+
+bool model_content(uint64_t start, unsigned first, unsigned count, uint8_t *data)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const struct entry *certain = NULL;
+
+		for (const struct entry *e = model.cell[first + i]; e; e = e->next) {
+			if (!possible(e, start))
+				continue;
+			if (certain || e->any || e->from >= 0 || e->state == FLYING)
+				return false;
+			certain = e;
+		}
+		if (!certain)
+			return false;
+		fill_value(data + (size_t)i * CELL, certain->value);
+	}
+	return true;
 }
 
 bool model_acknowledged(const uint8_t *data, unsigned cell)
@@ -483,10 +507,23 @@ void model_check_disk(bool after_flush)
 	}
 }
 
+void model_grow(unsigned cells)
+{
+	for (; cells; cells--) {
+		struct entry *e;
+
+		model.cell[model.cells] = NULL;
+		e = add(model.cells++);
+		e->state = ACKED;
+		e->start = e->end = 0;
+		e->durable = true;
+	}
+}
+
 void model_reset(unsigned cells, bool (*excuse)(void))
 {
 	model.excuse = excuse;
-	model.cells = cells;
+	model.cells = 0;
 	model.clock = 1;
 	model.next_tag = 1;
 	model.oldest = 0;
@@ -494,13 +531,5 @@ void model_reset(unsigned cells, bool (*excuse)(void))
 	model.lost_at = 0;
 	model.used = 0;
 	model.free = NULL;
-	for (unsigned i = 0; i < cells; i++) {
-		struct entry *e;
-
-		model.cell[i] = NULL;
-		e = add(i);
-		e->state = ACKED;
-		e->start = e->end = 0;
-		e->durable = true;
-	}
+	model_grow(cells);
 }

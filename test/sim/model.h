@@ -35,6 +35,7 @@ struct model_op {
 /* `excuse` is asked when a read is wrong: true, if by what it found out it may be right after all. */
 void model_reset(unsigned cells, bool (*excuse)(void));
 
+void model_grow(unsigned cells); /* by so many, which hold zeros */
 uint64_t model_new_tag(void);
 void model_fill(uint8_t *data, uint64_t tag, unsigned cell);
 uint64_t model_tag(const uint8_t *data); /* of the content of a cell; 0: zeros, or none of ours */
@@ -51,6 +52,8 @@ void model_end(struct model_op *op, int error, bool fua, unsigned copied);
 
 /* What a read that began at `start` has brought for cells from `first` on. */
 void model_read(uint64_t start, unsigned first, unsigned count, const uint8_t *data);
+/* The cells' content, if there is no doubt of it for who looked since `start`. */
+bool model_content(uint64_t start, unsigned first, unsigned count, uint8_t *data);
 /* May the cell hold zeros, for a reader that began at start? */
 bool model_may_be_zero(uint64_t start, unsigned cell);
 

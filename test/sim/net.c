@@ -22,7 +22,7 @@
 
 struct segment {
 	size_t size;
-	uint64_t arrives;
+	uint64_t sent, arrives;
 	bool end; /* the sender has closed; the last one */
 };
 
@@ -53,6 +53,8 @@ struct end {
 	bool want_read, want_write;
 	struct ready readable, writable, connected;
 	struct sim_event reset; /* breaks it */
+	uint64_t ack_timeout; /* NEVER: none */
+	struct sim_event unacked;
 };
 
 struct connection {
@@ -62,6 +64,7 @@ struct connection {
 	struct pipe pipes[2]; /* by the reading side */
 	struct sim_event arrival; /* of the attempt at the server, and of its answer */
 	bool answered; /* the server's machine has answered it */
+	bool standby; /* the attempt goes to another machine, where nobody listens */
 	int outcome;
 };
 
@@ -157,11 +160,13 @@ static void add_segment(struct pipe *pipe, size_t size, bool end)
 		last->end |= end;
 		last->arrives = arrives;
 	} else {
-		*segment_at(pipe, pipe->count++) =
-			(struct segment){.size = size, .arrives = arrives, .end = end};
+		*segment_at(pipe, pipe->count++) = (struct segment){
+			.size = size, .sent = sim.now, .arrives = arrives, .end = end};
 	}
 	if (pipe->count == 1)
 		set_arrival(pipe);
+	if (pipe->count == 1 && writer_of(pipe)->ack_timeout != NEVER)
+		sim_event_set(&writer_of(pipe)->unacked, writer_of(pipe)->ack_timeout);
 }
 
 static size_t window_left(const struct pipe *pipe)
@@ -257,6 +262,25 @@ static void send_reset(struct end *from)
 
 	if (!to->reset.place && !to->error)
 		sim_event_set(&to->reset, arrival_time(from->host, to->host) - sim.now);
+}
+
+/* Nothing of what was sent so long ago has arrived. */
+static void unacked(void *arg)
+{
+	struct end *end = arg;
+	struct pipe *pipe = &end->connection->pipes[!end->side];
+	uint64_t due;
+
+	if (end->error || !end->alive || !pipe->count)
+		return;
+	due = segment_at(pipe, 0)->sent + end->ack_timeout;
+	if (due > sim.now) {
+		sim_event_set(&end->unacked, due - sim.now);
+		return;
+	}
+	sim_trace("connection %d: nothing was acknowledged in time", end->connection->number);
+	end->error = ETIMEDOUT;
+	update(end);
 }
 
 static void segment_arrived(void *arg)
@@ -402,6 +426,11 @@ static void end_want_write(struct stream *stream, bool want)
 	update(end);
 }
 
+static void end_set_ack_timeout(struct stream *stream, uint64_t timeout)
+{
+	end_of(stream)->ack_timeout = timeout;
+}
+
 /* The machine closes the connection for its program. */
 static void shut(struct end *end)
 {
@@ -433,6 +462,7 @@ static const struct stream_ops end_ops = {
 	.writev = end_writev,
 	.want_read = end_want_read,
 	.want_write = end_want_write,
+	.set_ack_timeout = end_set_ack_timeout,
 	.close = end_close,
 };
 
@@ -458,9 +488,9 @@ static void attempt_arrived(void *arg)
 			return;
 		}
 		c->answered = true;
-		c->outcome = accepted_fn ? 0 : ECONNREFUSED;
+		c->outcome = accepted_fn && !c->standby ? 0 : ECONNREFUSED;
 		sim_event_set(&c->arrival, arrival_time(HOST_SERVER, client->host) - sim.now);
-		if (accepted_fn) {
+		if (!c->outcome) {
 			sim_count(COUNT_CONNECTIONS);
 			c->ends[1].alive = true;
 			accepted_fn(c->number);
@@ -499,6 +529,8 @@ static void end_init(struct connection *c, unsigned side, enum sim_host host)
 		.writable = {.run = run_writable, .arg = end},
 		.connected = {.run = run_connected, .arg = end},
 		.reset = {.run = reset_came, .arg = end},
+		.ack_timeout = NEVER,
+		.unacked = {.run = unacked, .arg = end},
 	};
 }
 
@@ -524,6 +556,7 @@ struct stream *stream_socket_connect(struct loop *loop, const struct loop_addres
 	end_init(c, 1, HOST_SERVER);
 	c->arrival = (struct sim_event){.run = attempt_arrived, .arg = c};
 	c->answered = false;
+	c->standby = address->address.ss_family == AF_INET6;
 	end = &c->ends[0];
 	end->base.events = events;
 	end->base.arg = arg;
@@ -565,6 +598,7 @@ const char *stream_address_print(const struct loop_address *address, char text[S
 unsigned net_addresses(const char *host, uint16_t port, struct loop_address *addresses)
 {
 	addresses[0] = (struct loop_address){.length = sizeof(addresses[0].address)};
+	addresses[0].address.ss_family = strcmp(host, "standby") ? AF_INET : AF_INET6;
 	return 1;
 }
 

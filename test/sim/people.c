@@ -10,10 +10,14 @@ static struct sim_client_config config;
 static enum sim_host host; /* of the client in use */
 static unsigned life; /* of the client in use; counts clients */
 static unsigned lives[HOSTS]; /* of the clients there */
+static uint64_t lease;
 static bool taking_over; /* another is starting */
+static bool forced; /* it may take over by force */
+static struct sim_event retreat; /* it gives up */
 static uint64_t taking_since; /* flush errors of the disk then */
 static uint64_t admitted; /* losses, by the client in use */
 static struct sim_event restart;
+static bool strange; /* the server isn't the one that the client in use knew */
 
 static enum sim_host other(enum sim_host h)
 {
@@ -33,6 +37,32 @@ static void start(enum sim_host where, bool takeover)
 	sim_client_start(where, &c);
 }
 
+static void begin_waiting(bool force)
+{
+	taking_over = true;
+	forced = force;
+	taking_since = disk_flush_errors();
+	workload_client_challenged(host);
+}
+
+static void begin_takeover(bool force)
+{
+	begin_waiting(force);
+	start(other(host), force);
+}
+
+/* Who came without the right to take over must have waited for the lease. */
+static void check_lease(enum sim_host before)
+{
+	uint64_t seen = workload_served(before); /* the server saw it then, or later */
+
+	if (!forced && !strange && seen && sim.now - seen < lease)
+		sim_fail("invariant 5: client %c was let in without force %llu ms after the holder "
+			 "was served, within its lease",
+			 'A' + (int)(other(before) - HOST_CLIENT_A),
+			 (unsigned long long)((sim.now - seen) / MS));
+}
+
 /* The new client is let in: from here on it is the one. */
 static void changed_hands(void)
 {
@@ -40,12 +70,20 @@ static void changed_hands(void)
 	bool flushed = disk_flush_errors() == taking_since;
 
 	taking_over = false;
+	sim_event_cancel(&retreat);
+	check_lease(before);
 	host = other(before);
 	sim_count(COUNT_TAKEOVERS);
 	sim_trace("client %c has taken over", 'A' + (int)(host - HOST_CLIENT_A));
 	model_client_gone(life, !sim_client_running(before), flushed);
 	workload_client_replaced(before);
-	admitted = 0;
+	if (strange && sim_client_running(before)) { /* it would wait for ever */
+		workload_client_dead(before);
+		sim_client_crash(before);
+		model_client_gone(life, true, false);
+	}
+	strange = false;
+	admitted = sim_client_losses(host);
 	lives[host] = ++life;
 	workload_use(host, life);
 }
@@ -69,19 +107,15 @@ void people_watch(void)
 {
 	if (taking_over && sim_client_ready(other(host)))
 		changed_hands();
-}
-
-static void begin_takeover(bool force)
-{
-	taking_over = true;
-	taking_since = disk_flush_errors();
-	workload_client_challenged(host);
-	start(other(host), force);
+	if (!taking_over && !restart.place && sim_client_fenced(host)) { /* the state was lost */
+		sim_trace("the client in use is fenced");
+		begin_takeover(true);
+	}
 }
 
 static void on_restart(void *arg)
 {
-	begin_takeover(sim_chance(70));
+	begin_takeover(strange || sim_chance(70)); /* the old one may have got in anew */
 }
 
 bool people_crash(void)
@@ -106,11 +140,53 @@ bool people_take_over(void)
 	return true;
 }
 
+bool people_lose_server(void)
+{
+	if (taking_over || restart.place || !sim_client_running(host))
+		return false;
+	strange = true;
+	workload_client_challenged(host);
+	sim_event_set(&restart, sim_between(SEC, 4 * SEC));
+	return true;
+}
+
+bool people_take_back(void)
+{
+	if (taking_over || restart.place || !sim_client_fenced(other(host)))
+		return false;
+	sim_count(COUNT_CLIENT_REATTACHES);
+	sim_trace("client %c is attached anew", 'A' + (int)(other(host) - HOST_CLIENT_A));
+	workload_client_dead(other(host));
+	model_client_gone(lives[other(host)], true, false);
+	if (!sim_client_reattach(other(host)))
+		return false;
+	workload_client_reattached(other(host));
+	begin_waiting(true);
+	return true;
+}
+
+static void on_retreat(void *arg)
+{
+	sim_trace("client %c gives up", 'A' + (int)(other(host) - HOST_CLIENT_A));
+	sim_client_crash(other(host));
+	taking_over = false;
+}
+
+bool people_intrude(void)
+{
+	if (taking_over || restart.place || !sim_client_ready(host))
+		return false;
+	sim_count(COUNT_CLIENT_INTRUDERS);
+	sim_trace("another client comes without the right to take over");
+	begin_takeover(false);
+	sim_event_set(&retreat, sim_between(100 * MS, 4 * SEC));
+	return true;
+}
+
 void people_begin(void)
 {
 	start(HOST_CLIENT_A, false);
 	host = HOST_CLIENT_A;
-	admitted = 0;
 	lives[host] = ++life;
 	workload_use(host, life);
 }
@@ -131,9 +207,13 @@ bool people_settled(void)
 	return !taking_over && !restart.place;
 }
 
-void people_reset(const struct sim_client_config *c)
+void people_reset(const struct sim_client_config *c, uint64_t l)
 {
 	config = *c;
+	lease = l;
+	admitted = 0;
+	strange = false;
+	retreat = (struct sim_event){.run = on_retreat};
 	host = HOST_CLIENT_A;
 	life = 0;
 	taking_over = false;

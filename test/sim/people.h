@@ -8,14 +8,21 @@
 
 #include "test/sim/client.h"
 
-void people_reset(const struct sim_client_config *config);
+void people_reset(const struct sim_client_config *config, uint64_t lease);
 void people_begin(void);
 enum sim_host people_host(void); /* of the client in use */
 bool people_crash(void); /* the client in use; another is started a while later. False: not now */
+/* Another is started beside it, without the right to take over. It must not be let in while the first one
+ * is served; it goes after a while. False: not now */
+bool people_intrude(void);
+/* One that was fenced takes over again. False: there is none. */
+bool people_take_back(void);
 bool people_take_over(void); /* another is started beside it, and takes over. False: not now */
 /* Has the client in use found, since this was asked last, that acknowledged bytes are lost for good?
  * The model is told. */
 bool people_admits_loss(void);
+/* The server has lost its state: whoever knew it refuses it now, and is replaced. False: not now */
+bool people_lose_server(void);
 void people_watch(void); /* after each event */
 void people_end(void); /* no crash and no takeover any more; a client is in use soon */
 bool people_settled(void); /* nobody is about to take over */

@@ -35,8 +35,9 @@ static uint64_t any_of(const uint64_t *values, unsigned count)
 /* Draws a world. */
 static void set_up(const struct schedule_options *options)
 {
-	bool forever = sim_chance(60), disk_fails = sim_chance(30), retains = sim_chance(80);
-	unsigned cells = (unsigned)ANY_OF(16, 64, 128, 256);
+	bool shared = sim_chance(5), forever = sim_chance(60), disk_fails = sim_chance(30),
+	     retains = sim_chance(80);
+	unsigned cells = (unsigned)ANY_OF(16, 64, 128, 256, 500);
 	struct net_config net = {
 		.latency = ANY_OF(10 * US, 50 * US, 200 * US, 2 * MS),
 		.jitter = ANY_OF(0, 20 * US, 500 * US, 5 * MS),
@@ -48,7 +49,7 @@ static void set_up(const struct schedule_options *options)
 		.sector = sim_chance(50) ? 1 : 8,
 		.latency = ANY_OF(20 * US, 200 * US, 5 * MS),
 		.inline_percent = (unsigned)ANY_OF(0, 50, 95),
-		.once = true,
+		.once = !shared, /* else it may forget a session when the lease is over */
 		.writeback_percent = (unsigned)ANY_OF(0, 10, 50),
 	};
 	struct sim_client_config client = {
@@ -67,6 +68,7 @@ static void set_up(const struct schedule_options *options)
 		.workers = (unsigned)sim_between(1, 4),
 		.lease = ANY_OF(SEC, 5 * SEC, 30 * SEC),
 		.sync = sim_chance(5),
+		.shared = shared,
 	};
 	struct workload_config work = {
 		.users = (unsigned)sim_between(1, 16),
@@ -76,7 +78,9 @@ static void set_up(const struct schedule_options *options)
 		.think = ANY_OF(10 * US, MS, 20 * MS),
 		.cancel_permille = sim_chance(30) ? 30 : 0,
 		.strict = forever,
-		.kept = retains,
+		.kept = retains && !shared,
+		.keeps = client.retain,
+		.flushes = sim_chance(80),
 	};
 	struct faults_config faults = {
 		.faults = (unsigned)sim_between(5, 12),
@@ -84,7 +88,8 @@ static void set_up(const struct schedule_options *options)
 		.interval = ANY_OF(100 * MS, 500 * MS, 2 * SEC),
 		.disk = disk_fails,
 		.power = true,
-		.clients = true,
+		.clients = !shared,
+		.state = sim_chance(50),
 	};
 
 	if (options->client_workers)
@@ -96,7 +101,7 @@ static void set_up(const struct schedule_options *options)
 	state_reset();
 	model_reset(cells, people_admits_loss);
 	sim_server_reset(&server);
-	people_reset(&client);
+	people_reset(&client, server.lease);
 	workload_reset(&work);
 	faults_reset(&faults);
 	sim_trace("%u cells, %u + %u workers, %u users, %s", cells, client.workers, server.workers,

@@ -20,7 +20,8 @@ static struct {
 	bool known, export_known;
 	uint8_t server_id[DST_ID_SIZE];
 	struct state_export export;
-	unsigned fail_percent;
+	unsigned fail_percent, kill_permille;
+	void (*kill)(void);
 } disk;
 
 void state_reset(void)
@@ -36,6 +37,12 @@ void state_lose(void)
 void state_set_failing(unsigned percent)
 {
 	disk.fail_percent = percent;
+}
+
+void state_set_killing(unsigned permille, void (*kill)(void))
+{
+	disk.kill_permille = permille;
+	disk.kill = kill;
 }
 
 struct state *state_open(void)
@@ -73,10 +80,16 @@ void state_export_load(struct state *state, const char *name, const char *path,
 int state_export_store(struct state *state, const char *name, const char *path,
 		       const struct state_export *in)
 {
+	bool dies = sim_permille(disk.kill_permille), stored = !dies || sim_chance(50);
+
 	if (sim_chance(disk.fail_percent)) {
+		sim_count(COUNT_STATE_ERRORS);
 		sim_trace("state: storing fails");
 		return EIO;
 	}
-	disk.export = *in;
-	return 0;
+	if (stored)
+		disk.export = *in;
+	if (dies)
+		disk.kill();
+	return 0; /* if it dies, nobody hears of it */
 }

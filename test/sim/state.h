@@ -8,5 +8,7 @@
 void state_reset(void);
 void state_lose(void); /* the folder is gone; while the server is down */
 void state_set_failing(unsigned percent); /* of the times that something is to be stored */
+/* Of these, in so many the server dies meanwhile, by kill(), which must not do it at once. */
+void state_set_killing(unsigned permille, void (*kill)(void));
 
 #endif

@@ -2,6 +2,7 @@
 /* workload.c - see workload.h */
 #include "test/sim/workload.h"
 
+#include "common/checksum.h"
 #include "test/sim/client.h"
 #include "test/sim/disk.h"
 #include "test/sim/model.h"
@@ -22,7 +23,7 @@ struct user {
 	enum sim_host host;
 	unsigned life;
 	bool busy;
-	bool cancelled;
+	bool cancelled, failing; /* by its caller, by command */
 	bool failed; /* the last one */
 	bool late; /* began after its client was replaced */
 	bool unsound; /* the disk was at fault meanwhile */
@@ -36,7 +37,8 @@ static struct user users[WORKLOAD_USERS_MOST + 1]; /* the last one checks all in
 static unsigned begun, done, under_way;
 static enum sim_host current_host;
 static unsigned current_life;
-static bool challenged[HOSTS], replaced[HOSTS], sound, ever_unsound;
+static bool reattached[HOSTS], challenged[HOSTS], replaced[HOSTS], sound, ever_unsound;
+static uint64_t served[HOSTS];
 static void (*check_then)(void);
 
 static const struct {
@@ -88,10 +90,10 @@ static bool error_expected(const struct user *u, int error)
 {
 	if (u->cancelled && error == EINTR)
 		return true;
-	if (challenged[u->host])
+	if (challenged[u->host] || (u->failing && error == EIO))
 		return true;
 	if (u->op.type == SIM_FLUSH && error == EIO && sim_client_losses(u->host) &&
-	    (!config.kept || ever_unsound))
+	    (!config.kept || ever_unsound || reattached[u->host]))
 		return true;
 	if (error == ENOSPC || error == EIO)
 		return !config.strict || u->unsound;
@@ -109,6 +111,22 @@ static void judge_error(struct user *u, int error)
 	sim_fail("%s failed: %s", text, strerror(error));
 }
 
+/* Of cells whose content is known for certain. */
+static void judge_hash(const struct user *u, const uint8_t *hash)
+{
+	static uint8_t content[DISK_CELLS_MOST * CELL];
+	struct checksum_range *sum;
+	uint8_t expected[16];
+
+	if (!model_content(u->start, u->model.first, u->model.count, content))
+		return;
+	sum = checksum_range_new(u->op.hash_seed);
+	checksum_range_add(sum, content, (size_t)u->model.count * CELL);
+	checksum_range_end(&sum, expected);
+	if (memcmp(hash, expected, sizeof(expected)) != 0)
+		sim_fail("a hash of cells %u+%u is wrong", u->model.first, u->model.count);
+}
+
 static void judge_answer(struct user *u, int error, const uint8_t *data, uint64_t length)
 {
 	struct sim_op *op = &u->op;
@@ -120,6 +138,8 @@ static void judge_answer(struct user *u, int error, const uint8_t *data, uint64_
 		model_flush_failed(u->life, u->start);
 	} else if (op->type == SIM_FLUSH) {
 		model_flushed(u->life, u->start);
+	} else if (op->type == SIM_HASH && !error) {
+		judge_hash(u, data);
 	} else if (op->type == SIM_READ && !error) {
 		if (length != op->length)
 			sim_fail("a read of %llu bytes brought %llu",
@@ -134,6 +154,22 @@ static void schedule_next(struct user *u)
 {
 	if (begun < config.operations && u->number < config.users)
 		sim_event_set(&u->next, sim_random(config.think + 1));
+}
+
+/* What a client keeps is bounded: by what it is allowed to, and what was under way meanwhile. Judged where
+ * callers don't flush, and write little at a time. */
+static void judge_memory(const struct user *u)
+{
+	uint64_t most = config.keeps, has;
+
+	if (!config.kept || config.flushes || sim_random(8) || !sim_client_running(u->host))
+		return;
+	for (unsigned i = 0; i < config.users; i++)
+		most += 2 * SMALL_MOST * CELL;
+	has = sim_client_unflushed(u->host);
+	if (has > most)
+		sim_fail("a client keeps %llu bytes, and may keep %llu", (unsigned long long)has,
+			 (unsigned long long)config.keeps);
 }
 
 static void op_done(struct sim_op *op, int error, const uint8_t *data, uint64_t length)
@@ -153,6 +189,9 @@ static void op_done(struct sim_op *op, int error, const uint8_t *data, uint64_t 
 	if (error)
 		judge_error(u, error);
 	judge_answer(u, error, data, length);
+	if (!error && u->began > served[u->host])
+		served[u->host] = u->began;
+	judge_memory(u);
 	u->busy = false;
 	u->failed = error;
 	under_way--;
@@ -190,13 +229,15 @@ static enum sim_op_type choose_type(void)
 
 	while (n >= kinds[type].weight)
 		n -= kinds[type++].weight;
+	if (type == SIM_FLUSH && !config.flushes)
+		type = SIM_WRITE;
 	return (enum sim_op_type)type;
 }
 
 static void choose_range(unsigned *first, unsigned *count)
 {
 	unsigned cells = sim_chance(80) ? config.hot : config.cells;
-	unsigned most = sim_chance(LARGE_PERCENT) ? config.cells : SMALL_MOST;
+	unsigned most = sim_chance(LARGE_PERCENT) && config.flushes ? config.cells : SMALL_MOST;
 
 	if (most > cells)
 		most = cells;
@@ -233,7 +274,7 @@ static void submit(struct user *u)
 	if (u->op.fua)
 		sim_count(COUNT_FUA);
 	u->busy = true;
-	u->cancelled = false;
+	u->cancelled = u->failing = false;
 	u->unsound = !sound;
 	u->late = replaced[u->host];
 	u->began = sim.now;
@@ -255,9 +296,12 @@ static void submit(struct user *u)
 
 static void begin(struct user *u)
 {
+	uint64_t size = sim_client_size(current_host) / CELL;
 	enum sim_op_type type = choose_type();
 	unsigned first = 0, count = 0;
 
+	if (size > config.cells) /* it has grown */
+		config.cells = (unsigned)size;
 	u->host = current_host;
 	u->life = current_life;
 	u->op = (struct sim_op){.type = type, .done = op_done, .fill = fill, .extent = on_extent};
@@ -275,7 +319,7 @@ static void begin(struct user *u)
 	u->op.length = (uint64_t)count * CELL;
 	u->op.fua = modifies(type) && type != SIM_COPY && sim_chance(15);
 	u->op.no_hole = type == SIM_ZEROES && sim_chance(30);
-	u->op.hash_seed = 1;
+	u->op.hash_seed = sim_random(3);
 	begun++;
 	submit(u);
 	if (sim_permille(config.cancel_permille))
@@ -334,6 +378,23 @@ void workload_client_dead(enum sim_host host)
 	update_oldest();
 }
 
+void workload_client_failed(enum sim_host host)
+{
+	for (unsigned i = 0; i <= WORKLOAD_USERS_MOST; i++)
+		if (users[i].busy && users[i].host == host)
+			users[i].failing = true;
+}
+
+void workload_client_reattached(enum sim_host host)
+{
+	reattached[host] = true;
+}
+
+uint64_t workload_served(enum sim_host host)
+{
+	return served[host];
+}
+
 void workload_client_challenged(enum sim_host host)
 {
 	challenged[host] = true;
@@ -372,7 +433,8 @@ static void on_check(void *arg)
 	}
 	if (u->op.type == SIM_FLUSH) {
 		model_check_disk(true);
-		check_then();
+		if (!sim.failed)
+			check_then();
 		return;
 	}
 	u->op = (struct sim_op){.type = SIM_READ, .done = op_done};
@@ -389,6 +451,7 @@ void workload_check_all(void (*then)(void))
 {
 	struct user *u = &users[WORKLOAD_USERS_MOST];
 
+	begun = config.operations; /* no more of the others */
 	check_then = then;
 	u->number = WORKLOAD_USERS_MOST;
 	u->host = current_host;
@@ -429,6 +492,8 @@ void workload_reset(const struct workload_config *c)
 	memset(users, 0, sizeof(users));
 	memset(replaced, 0, sizeof(replaced));
 	memset(challenged, 0, sizeof(challenged));
+	memset(served, 0, sizeof(served));
+	memset(reattached, 0, sizeof(reattached));
 	begun = done = under_way = 0;
 	sound = true;
 	ever_unsound = false;

@@ -17,6 +17,8 @@ struct workload_config {
 	unsigned cancel_permille; /* of the operations */
 	bool strict; /* nothing may fail: the client tries for ever and the disk is sound */
 	bool kept; /* the client keeps what it may have to write anew */
+	uint64_t keeps; /* bytes of it, at most, before it makes room */
+	bool flushes; /* callers do */
 };
 
 #define WORKLOAD_USERS_MOST 24u
@@ -31,6 +33,13 @@ void workload_client_dead(enum sim_host host);
 void workload_client_challenged(enum sim_host host);
 /* Another has taken over from it: what begins there from now on must not succeed. */
 void workload_client_replaced(enum sim_host host);
+
+/* All operations under way there are ended by command: they may fail. */
+void workload_client_failed(enum sim_host host);
+/* It was attached anew, what it kept is dropped: a flush may tell. */
+void workload_client_reattached(enum sim_host host);
+/* Simulated time at which the last operation began that succeeded there; 0: none has. */
+uint64_t workload_served(enum sim_host host);
 
 void workload_set_sound(bool sound); /* the disk is: errors are not expected from it */
 
