@@ -12,6 +12,7 @@
 /* What a command is about. */
 struct admin_call {
 	struct mount_volume *mv;
+	const char *command;
 	const json_t *request;
 	struct reason reason;
 };
@@ -82,6 +83,22 @@ static json_t *run_reattach(const struct admin_call *call)
 	return json_object();
 }
 
+/* Only the volume's target knows what it means. */
+static json_t *run_by_target(const struct admin_call *call)
+{
+	struct target *target = volume_target(call->mv->volume);
+	char text[512];
+	const struct reason reason = {text, sizeof(text)};
+	json_t *answer = NULL;
+
+	text_refuse(&reason, "it is not a mirror");
+	if (target->ops->command)
+		answer = target->ops->command(target, call->command, call->request, &reason);
+	if (!answer)
+		text_refuse(&call->reason, "volume %s: %s", name_of(call), text);
+	return answer;
+}
+
 static const struct {
 	const char *name;
 	json_t *(*run)(const struct admin_call *call);
@@ -89,6 +106,10 @@ static const struct {
 	{"fail", run_fail},
 	{"set", run_set},
 	{"reattach", run_reattach},
+	{"verify", run_by_target},
+	{"verify-stop", run_by_target},
+	{"resync-pause", run_by_target},
+	{"resync-resume", run_by_target},
 };
 
 /* The volume that the command is for. */
@@ -108,7 +129,7 @@ static struct mount_volume *find_volume(struct mount *mount, const struct admin_
 json_t *admin_command(struct mount *mount, const char *command, const json_t *request, char *reason,
 		      size_t size)
 {
-	struct admin_call call = {.request = request, .reason = {reason, size}};
+	struct admin_call call = {.command = command, .request = request, .reason = {reason, size}};
 
 	if (strcmp(command, "status") == 0)
 		return mount_status(mount);

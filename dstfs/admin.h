@@ -15,6 +15,8 @@
  *   fail      volume                          ends all I/O of the volume with EIO; "requests": how many
  *   set       volume, options {name: text}    changes all of these options, or none
  *   reattach  volume, takeover                see target_ops.reattach
+ *   verify    volume, [repair, source]        of a mirror: compares its nodes, see mirror_copy.h
+ *   verify-stop, resync-pause, resync-resume  volume
  *
  * A new object, or NULL with the cause, one line, in reason. Worker 0's thread.
  */

@@ -180,7 +180,6 @@ static struct target *new_mirror(struct builder *b, const struct map_config *tre
 	struct mirror_options options = {
 		.start = {.majority = o->quorum == QUORUM_MAJORITY, .min_nodes = o->min_nodes},
 		.start_wait = o->start_wait,
-		.resync_rate = o->resync_rate,
 	};
 	const struct mirror_setup setup = {
 		.workers = b->a->workers,

@@ -238,6 +238,29 @@ static int map_reattach(struct target *target, bool takeover)
 	return result;
 }
 
+/* Goes to all; "parts" are the answers of those that have done it. */
+static json_t *map_command(struct target *target, const char *command, const json_t *request,
+			   const struct reason *reason)
+{
+	struct map *map = from_base(target);
+	json_t *parts = json_array();
+
+	text_refuse(reason, "there is no mirror in it");
+	for (unsigned i = 0; i < map->count; i++) {
+		struct target *child = map->children[i].target;
+		json_t *answer = NULL;
+
+		if (child->ops->command)
+			answer = child->ops->command(child, command, request, reason);
+		if (answer)
+			json_array_append_new(parts, answer);
+	}
+	if (json_array_size(parts))
+		return json_pack("{s:o}", "parts", parts);
+	json_decref(parts);
+	return NULL;
+}
+
 static void on_child_detached(void *arg)
 {
 	struct map *map = arg;
@@ -285,6 +308,7 @@ static const struct target_ops target_ops = {
 	.cancel = map_cancel,
 	.status = map_status,
 	.reattach = map_reattach,
+	.command = map_command,
 	.reason = map_reason,
 	.detach = map_detach,
 	.destroy = map_destroy,

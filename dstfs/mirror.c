@@ -390,6 +390,7 @@ static const struct target_ops mirror_ops = {
 	.cancel = mirror_cancel,
 	.status = mirror_status,
 	.reattach = mirror_reattach,
+	.command = mirror_command,
 	.reason = mirror_reason,
 	.detach = detach_mirror,
 	.destroy = mirror_target_destroy,

@@ -25,7 +25,6 @@ struct mirror_options {
 	struct mirror_start_policy start;
 	char prefer[MIRROR_NAME_MAX + 1]; /* reads go to the node of this name while they can; "" */
 	uint64_t start_wait; /* nanoseconds that absent members are waited for */
-	uint64_t resync_rate; /* bytes a second, at most; 0: no limit */
 };
 
 struct mirror_setup {

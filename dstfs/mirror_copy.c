@@ -31,26 +31,35 @@ static bool is_limited(enum copy_kind kind)
 	return kind == COPY_RESYNC || kind == COPY_VERIFY;
 }
 
+/* A new rate begins anew. */
+static bool rate_is_used_up(const struct mirror_copy *copy, uint64_t now)
+{
+	uint64_t rate = copy_rate(copy);
+
+	return rate && rate == copy->rate_used && now < copy->rate_until;
+}
+
 static bool may_begin(const struct mirror_copy *copy, enum copy_kind kind, uint64_t now)
 {
 	const struct mirror *mirror = copy->mirror;
 
 	if (mirror->read_only && (kind != COPY_VERIFY || copy->verify.repair))
 		return false;
-	if (is_limited(kind) && (copy->paused || (copy->rate && now < copy->rate_until)))
+	if (is_limited(kind) && (copy->paused || rate_is_used_up(copy, now)))
 		return false;
 	return now >= copy->jobs[kind].retry_at && copy_has_nodes(mirror, kind);
 }
 
 static void use_rate(struct mirror_copy *copy, uint64_t bytes)
 {
-	uint64_t now = clock_now();
+	uint64_t rate = copy_rate(copy), now = clock_now();
 
-	if (!copy->rate)
+	if (!rate)
 		return;
-	if (copy->rate_until < now)
+	if (copy->rate_until < now || rate != copy->rate_used)
 		copy->rate_until = now;
-	copy->rate_until += bytes * CLOCK_SEC / copy->rate;
+	copy->rate_used = rate;
+	copy->rate_until += bytes * CLOCK_SEC / rate;
 }
 
 void copy_meter_add(struct copy_meter *meter, uint64_t bytes)
@@ -179,7 +188,7 @@ static bool has_work(struct mirror_copy *copy)
 /* Until it is worth a look; nothing tells when users have gone, or a node is back. */
 static uint64_t next_look(const struct mirror_copy *copy)
 {
-	bool soon = !is_idle(copy) || copy_gives_way(copy) || clock_now() < copy->rate_until;
+	bool soon = !is_idle(copy) || copy_gives_way(copy) || rate_is_used_up(copy, clock_now());
 
 	return soon ? COPY_TICK : COPY_IDLE_TICK;
 }
@@ -302,14 +311,6 @@ void mirror_copy_repair(struct mirror *mirror, unsigned node, struct range range
 	copy_pump(copy);
 }
 
-void mirror_copy_set_rate(struct mirror *mirror, uint64_t rate)
-{
-	mirror->options.resync_rate = rate;
-	mirror->copy->rate = rate;
-	mirror->copy->rate_until = 0;
-	copy_pump(mirror->copy);
-}
-
 void mirror_copy_pause(struct mirror *mirror, bool paused)
 {
 	mirror->copy->paused = paused;
@@ -327,7 +328,6 @@ int mirror_copy_init(struct mirror *mirror)
 	}
 	copy->mirror = mirror;
 	copy->pump = (struct loop_hook){.callback = on_pump, .arg = copy};
-	copy->rate = mirror->options.resync_rate;
 	random_bytes(&copy->seed, sizeof(copy->seed));
 	for (unsigned i = 0; i < COPY_WINDOWS; i++)
 		window_init(&copy->windows[i], mirror);

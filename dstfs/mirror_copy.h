@@ -32,9 +32,6 @@ void mirror_copy_repair(struct mirror *mirror, unsigned node, struct range range
 
 /* ---- commands ---- */
 
-/* Bytes a second that resync and verify look at, at most; 0: no limit. */
-void mirror_copy_set_rate(struct mirror *mirror, uint64_t rate);
-
 /* Resync and verify stay where they are. Making equal and repair go on: reading is safer for them. */
 void mirror_copy_pause(struct mirror *mirror, bool paused);
 
@@ -50,7 +47,7 @@ struct mirror_verify_options {
  * EINVAL what is asked for can't be done.
  */
 int mirror_verify_begin(struct mirror *mirror, const struct mirror_verify_options *options,
-			char *reason, size_t reason_size);
+			const struct reason *reason);
 int mirror_verify_end(struct mirror *mirror); /* breaks it off; ENOENT: there is none */
 
 /*

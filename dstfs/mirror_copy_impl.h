@@ -112,8 +112,8 @@ struct mirror_copy {
 
 	uint64_t users_at; /* nanoseconds; when users were last seen at work; 0: never */
 	uint64_t pause_until; /* see COPY_BUSY_PAUSE */
-	uint64_t rate; /* bytes a second; 0: no limit */
 	uint64_t rate_until; /* what was begun uses up the rate until then */
+	uint64_t rate_used; /* the rate that this was reckoned with */
 	bool paused; /* by command */
 
 	bool stopping;
@@ -133,6 +133,12 @@ struct mirror_copy {
 };
 
 /* ---- mirror_copy.c ---- */
+
+/* Bytes a second that resync and verify look at, at most; 0: no limit. */
+static inline uint64_t copy_rate(const struct mirror_copy *copy)
+{
+	return copy->mirror->base.policy->resync_rate;
+}
 
 bool copy_gives_way(const struct mirror_copy *copy);
 void copy_pump(struct mirror_copy *copy); /* soon */

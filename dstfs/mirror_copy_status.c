@@ -97,7 +97,7 @@ void mirror_copy_status(struct mirror *mirror, json_t *status)
 	json_object_set_new(
 		status, "copying",
 		json_pack("{s:I, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "rate",
-			  (json_int_t)copy->rate, "paused", (int)copy->paused, "gives_way",
+			  (json_int_t)copy_rate(copy), "paused", (int)copy->paused, "gives_way",
 			  (int)copy_gives_way(copy), "compared", (json_int_t)all->compared, "equal",
 			  (json_int_t)all->equal, "sent", (json_int_t)all->sent, "zeroed",
 			  (json_int_t)all->zeroed, "repaired", (json_int_t)copy->repaired,

@@ -14,6 +14,7 @@
  *   mirror_begin.c   the start, once it is judged that it may
  *   mirror_super.c   superblocks are read and written
  *   mirror_detach.c  the clean end
+ *   mirror_command.c what dstctl asks for
  *   mirror_io.c      reading and writing metadata on many nodes at once
  *   mirror_copy.h    copying: resync, making equal, verify, repair; see mirror_copy_impl.h
  *
@@ -297,6 +298,11 @@ void mirror_change_submit(struct mirror *mirror, struct mirror_change *change); 
 
 /* Looks again at this node as if it had just come: after attach, resume, replace. */
 void mirror_look_again(struct mirror *mirror, struct mirror_node *node);
+
+/* ---- mirror_command.c ---- */
+
+json_t *mirror_command(struct target *target, const char *command, const json_t *request,
+		       const struct reason *reason); /* target_ops.command */
 
 /* ---- mirror_detach.c ---- */
 

@@ -10,7 +10,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -320,20 +319,9 @@ void verify_look(struct mirror_copy *copy)
 
 /* ---- commands ---- */
 
-__attribute__((format(printf, 3, 4))) static int refuse(char *reason, size_t size,
-							const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(reason, size, format, args);
-	va_end(args);
-	return EINVAL;
-}
-
 /* Which node is said to be right. */
 static int find_source(struct mirror *mirror, const struct mirror_verify_options *options,
-		       unsigned *source, char *reason, size_t size)
+		       unsigned *source, const struct reason *reason)
 {
 	mirror_mask set = mirror->read_set;
 	const struct mirror_node *node;
@@ -342,22 +330,22 @@ static int find_source(struct mirror *mirror, const struct mirror_verify_options
 	if (options->source) {
 		node = mirror_find_node(mirror, options->source);
 		if (!options->repair)
-			return refuse(reason, size, "a source is of use for a repair only");
+			return text_refuse(reason, "a source is of use for a repair only");
 		if (!node)
-			return refuse(reason, size, "there is no node %s", options->source);
+			return text_refuse(reason, "there is no node %s", options->source);
 		if (!(set & MIRROR_BIT(node->index)))
-			return refuse(reason, size, "node %s is not in sync", options->source);
+			return text_refuse(reason, "node %s is not in sync", options->source);
 		*source = node->index;
 	} else if (options->repair && __builtin_popcount(set) == 2) {
-		return refuse(
-			reason, size,
+		return text_refuse(
+			reason,
 			"two nodes alone can't tell which side is right: name the one that is");
 	}
 	return 0;
 }
 
 int mirror_verify_begin(struct mirror *mirror, const struct mirror_verify_options *options,
-			char *reason, size_t size)
+			const struct reason *reason)
 {
 	struct mirror_copy *copy = mirror->copy;
 	struct copy_job *job = &copy->jobs[COPY_VERIFY];
@@ -366,16 +354,16 @@ int mirror_verify_begin(struct mirror *mirror, const struct mirror_verify_option
 	int error;
 
 	if (copy->verify.state == VERIFY_RUNNING || job->tasks || copy->verify.flushing) {
-		snprintf(reason, size, "verify is under way");
+		text_refuse(reason, "verify is under way");
 		return EBUSY;
 	}
 	if (mirror->phase != MIRROR_RUNNING || copy->stopping)
-		return refuse(reason, size, "the mirror isn't running");
+		return text_refuse(reason, "the mirror isn't running");
 	if (!(set & (set - 1)))
-		return refuse(reason, size, "only one node is in sync");
+		return text_refuse(reason, "only one node is in sync");
 	if (options->repair && mirror->read_only)
-		return refuse(reason, size, "the volume is read-only");
-	error = find_source(mirror, options, &source, reason, size);
+		return text_refuse(reason, "the volume is read-only");
+	error = find_source(mirror, options, &source, reason);
 	if (error)
 		return error;
 	copy->verify = (struct verify){

@@ -42,6 +42,7 @@ void mount_volume_apply(struct mount_volume *mv, const struct volume_options *op
 	policy->ping = options->ping;
 	policy->ping_timeout = options->ping_timeout;
 	policy->retain = options->retain;
+	policy->resync_rate = options->resync_rate;
 	volume_set_limits(mv->volume, options->max_inflight, options->max_inflight_bytes);
 	mv->wait = options->wait;
 	mv->options = *options;

@@ -108,8 +108,8 @@ static const struct conf_slot volume_slots[] = {
 
 /* Those of them that may change while the volume runs. */
 static const char *const live_names[] = {
-	"timeout", "resends",      "reconnect",          "ping", "ping_timeout", "retain",
-	"wait",    "max_inflight", "max_inflight_bytes", NULL,
+	"timeout", "resends",      "reconnect",          "ping",        "ping_timeout", "retain",
+	"wait",    "max_inflight", "max_inflight_bytes", "resync_rate", NULL,
 };
 
 /* Another node at the end of the list; nameless ones are called by their place in it. */

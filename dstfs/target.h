@@ -9,6 +9,7 @@
 #ifndef DSTFS_TARGET_H
 #define DSTFS_TARGET_H
 
+#include "common/text.h"
 #include "dstfs/request.h"
 
 #include <jansson.h>
@@ -46,6 +47,13 @@ struct target_ops {
 	 * the outcome shows in the state. 0, or an errno if there is nothing to come back from.
 	 */
 	int (*reattach)(struct target *target, bool takeover);
+	/*
+	 * Carries out a command of the admin's that concerns only some kinds of targets; a map passes
+	 * on to all its children what it doesn't know itself. Arguments are in `request`. A new object,
+	 * or NULL with the cause in `reason`. Worker 0's thread. NULL: knows none, and has no children.
+	 */
+	json_t *(*command)(struct target *target, const char *command, const json_t *request,
+			   const struct reason *reason);
 	/* A short phrase: why it is not ready; "" if it is. Copies it. Any thread. */
 	void (*reason)(struct target *target, char *text, size_t size);
 	/*
@@ -73,6 +81,9 @@ struct target_policy {
 	_Atomic uint64_t ping_timeout; /* without its answer until the connection is given up */
 	_Atomic uint64_t retain; /* bytes, not time: acknowledged and not yet flushed, kept for a
 				  * replay, per node; 0: none are */
+	_Atomic uint64_t
+		resync_rate; /* bytes a second that mirrors bring up to date, at most; 0: no
+				       * limit */
 	bool checksum; /* digests on the wire */
 	bool read_only; /* ask for no more than reading */
 	bool takeover; /* attach by force, the first time */

@@ -444,12 +444,12 @@ static void pausing_stops_a_resync_and_nothing_else(void **state)
 static void a_rate_holds_back(void **state)
 {
 	begin(2);
-	mirror_copy_set_rate(f.mirror, 1);
+	f.policy.resync_rate = 1;
 	miss(1, some_regions, 3);
 	come_back(1);
 	settle();
 	assert_true(f.mirror->copy->rate_until > clock_now() + 3600 * CLOCK_SEC);
-	mirror_copy_set_rate(f.mirror, 0);
+	f.policy.resync_rate = 0;
 	copy_now();
 	look_now();
 	assert_in_sync(1);

@@ -29,7 +29,7 @@ static int verify_begin(bool repair, const char *source)
 {
 	const struct mirror_verify_options options = {.repair = repair, .source = source};
 
-	return mirror_verify_begin(f.mirror, &options, reason, sizeof(reason));
+	return mirror_verify_begin(f.mirror, &options, &(struct reason){reason, sizeof(reason)});
 }
 
 static void go_on(void)
