@@ -13,12 +13,26 @@
 #include <string.h>
 #include <unistd.h>
 
+#define MOMENT 100000 /* microseconds that a daemon takes to end once it hangs up */
+
 static int is_socket_name(const struct dirent *entry)
 {
 	size_t length = strlen(entry->d_name);
 
 	return length > 5 && entry->d_name[0] != '.' &&
 	       !strcmp(entry->d_name + length - 5, ".sock");
+}
+
+/* As control_call(). One that hangs up without an answer is about to end, or has us try again. */
+static json_t *call(const char *path, const json_t *request, char *reason, size_t reason_size)
+{
+	json_t *answer = control_call(path, request, CALL_TIMEOUT_MS, reason, reason_size);
+
+	if (!answer && errno == ECONNRESET) {
+		usleep(MOMENT);
+		answer = control_call(path, request, CALL_TIMEOUT_MS, reason, reason_size);
+	}
+	return answer;
 }
 
 /* Adds the answer of the daemon at path; `stale_too`: also if nobody is there. 0 or ENOMEM. */
@@ -30,7 +44,7 @@ static int ask(json_t *daemons, const char *path, bool stale_too)
 
 	if (!request)
 		return ENOMEM;
-	answer = control_call(path, request, CALL_TIMEOUT_MS, reason, sizeof(reason));
+	answer = call(path, request, reason, sizeof(reason));
 	json_decref(request);
 	if (!answer) {
 		if (!stale_too && (errno == ECONNREFUSED || errno == ENOENT || errno == ENOTSOCK))

@@ -319,6 +319,31 @@ static void stale_sockets_and_other_files_are_passed_over(void **state)
 	assert_int_equal(unlink("dstfs/notes.sock"), 0);
 }
 
+/* Takes one connection, and is gone. */
+static void *end_when_asked(void *arg)
+{
+	int *fd = arg, connection = accept(*fd, NULL, NULL);
+
+	close(*fd);
+	close(connection);
+	return NULL;
+}
+
+static void a_daemon_that_ends_when_it_is_asked_is_gone(void **state)
+{
+	pthread_t thread;
+	int fd;
+
+	add_fake("dstd", NULL, dstd_status); /* first, for it looks whether its neighbours live */
+	fd = bind_socket("dstfs-1.sock");
+	pthread_create(&thread, NULL, end_when_asked, &fd);
+	assert_int_equal(run("status"), 0);
+	pthread_join(thread, NULL);
+	assert_string_equal(test.out, dstd_shown);
+	assert_string_equal(test.err, "");
+	assert_int_equal(unlink("dstfs/dstfs-1.sock"), 0);
+}
+
 static void a_daemon_that_refuses_is_told_and_the_others_shown(void **state)
 {
 	add_fake("dstfs", "dstfs-1.sock", "no status today");
@@ -523,6 +548,7 @@ int main(void)
 		TEST(a_mountpoint_is_found_by_all_its_names),
 		TEST(a_symlinked_mountpoint_is_found_by_its_target),
 		TEST(stale_sockets_and_other_files_are_passed_over),
+		TEST(a_daemon_that_ends_when_it_is_asked_is_gone),
 		TEST(a_daemon_that_refuses_is_told_and_the_others_shown),
 		TEST(a_daemon_that_hangs_does_not_hide_the_others),
 		TEST(every_field_is_optional),
