@@ -9,9 +9,12 @@ need_tool fio
 need_fuse
 truncate -s 64M img
 preload=$TOOLS/alloc_count_preload.so
-LD_PRELOAD=$preload ALLOC_COUNT=$T/count.dstd start_dstd --export "vol0=$T/img"
-# Little is retained, so that the bound is reached before it counts: what is kept grows up to there.
-LD_PRELOAD=$preload ALLOC_COUNT=$T/count.dstfs start_dstfs "dst://127.0.0.1:$PORT/vol0" -o retain=1M
+# Sockets of their own, since somebody may just be asking all daemons of this machine for their status.
+LD_PRELOAD="$preload $TOOLS/stalling_preload.so" STALLING=$T ALLOC_COUNT=$T/count.dstd \
+	start_dstd --export "vol0=$T/img" --control="$T/run/dstd.sock"
+RETAIN=1048576
+LD_PRELOAD=$preload ALLOC_COUNT=$T/count.dstfs \
+	start_dstfs "dst://127.0.0.1:$PORT/vol0" -o "retain=$RETAIN,control=$T/run/dstfs.sock"
 VOL=$MNT/vol0
 wait_online "$VOL"
 load() { # DEPTH SECONDS: prints how many I/Os it did
@@ -24,7 +27,25 @@ print(job["read"]["total_ios"] + job["write"]["total_ios"])'
 counts() { # DAEMON: its own allocations, its libraries'
 	od -A n -t u8 -w16 "$T/count.$1"
 }
-load 128 3 >/dev/null # fills the pools
+retained() {
+	"$DSTCTL" status --json --socket "$T/run/dstfs.sock" | sed -n 's/.*"retained_memory": *\([0-9]*\).*/\1/p'
+}
+all_is_retained() {
+	[ "$(retained)" -ge $RETAIN ]
+}
+# Fills the pools with the most that there can be at a time: while a flush takes long the client keeps as
+# much as it may, and when the server goes on after a standstill it finds all requests at once.
+touch flush
+load 128 5 >/dev/null &
+wait_until 20 all_is_retained || fail "only $(retained) bytes are retained while a flush hangs"
+rm flush
+for _ in 1 2 3; do
+	kill -STOP "$DSTD_PID"
+	sleep 0.2
+	kill -CONT "$DSTD_PID"
+	sleep 0.1
+done
+wait $!
 declare -A own_before libraries_before
 for daemon in dstd dstfs; do
 	read -r own libraries < <(counts $daemon)
