@@ -185,7 +185,7 @@ static int gather_covers(struct retain_cursor *cursor)
 		if (entry->cover)
 			covers[i++] = entry;
 	rewind_cursor(cursor);
-	error = paint_steps(cursor, covers, count);
+	error = paint_steps(cursor, covers, i);
 	free(covers);
 	return error;
 }

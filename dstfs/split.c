@@ -129,6 +129,7 @@ static struct child_request *new_child(struct work *work)
 	const struct request *parent = p->request;
 	struct child_request *child = pool_get(work->port->requests);
 
+	assert(parent); /* it isn't complete before all of it is passed on */
 	if (!child)
 		return NULL;
 	child->part = parting_next(p, &child->own);

@@ -432,6 +432,7 @@ struct volume *volume_new(const char *name, struct worker *workers, unsigned wor
 		calloc(1, sizeof(*volume) + worker_count * sizeof(struct volume_port));
 	int error = 0;
 
+	assert(worker_count);
 	if (!volume)
 		return NULL;
 	while (!error && volume->port_count < worker_count)

@@ -165,6 +165,7 @@ static int read_file(const struct witness *w, char text[FILE_SIZE])
 	size_t used = 0;
 	ssize_t n = 1;
 
+	text[0] = 0;
 	if (fd < 0)
 		return errno;
 	while (n && used < FILE_SIZE - 1) {

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 300
 # The shell scripts are clean of what shellcheck knows.
 set -eu
 cd "$SRC"
