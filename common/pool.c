@@ -293,3 +293,8 @@ unsigned buf_pool_in_use(const struct buf_pool *pool)
 {
 	return pool->in_use;
 }
+
+bool buf_pool_is_low(const struct buf_pool *pool)
+{
+	return pool->in_use > pool->most / 2;
+}

@@ -8,6 +8,7 @@
 #ifndef COMMON_POOL_H
 #define COMMON_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,6 +50,8 @@ struct buf *buf_get(struct buf_pool *pool); /* one reference; NULL: `most` are o
 struct buf *buf_ref(struct buf *buf);
 void buf_unref(struct buf **buf); /* nulls *buf; NULL in *buf is fine */
 unsigned buf_pool_in_use(const struct buf_pool *pool);
+/* Are more than half of all that may exist in use? Then who holds some without need gives them back. */
+bool buf_pool_is_low(const struct buf_pool *pool);
 
 /*
  * For who found the pool empty: `callback` runs once, from the next buf_unref() that brings a buffer

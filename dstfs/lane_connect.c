@@ -89,6 +89,7 @@ void lane_disconnect(struct lane *lane, bool refused, const char *reason)
 {
 	drop(lane);
 	log_lost(lane, reason);
+	lane_keep_disconnected(lane);
 	lane->config.events->lost(lane->config.arg, lane->worker->index, refused, reason);
 }
 
@@ -273,6 +274,8 @@ static void settle(struct lane *lane, const struct wire_attrs *attrs, enum lane_
 	}
 	lane->quiet = verdict != LANE_CARRY;
 	lane_set_state(lane, lane->quiet ? LANE_HELD : LANE_READY);
+	if (!lane->quiet)
+		lane_keep_opened(lane);
 	lane->config.events->settled(lane->config.arg, lane->worker->index);
 	lane_pump(lane);
 }

@@ -129,8 +129,8 @@ void lane_executed_apply(struct lane *lane, const struct wire_attrs *attrs);
 
 int lane_keep_init(struct lane *lane); /* 0 or ENOMEM */
 void lane_keep_destroy(struct lane *lane);
-/* Must the request, which modifies, wait until something that is kept is durable? */
-bool lane_is_full(const struct lane *lane);
+/* Must what modifies wait until something that is kept is durable? Then that is seen to. */
+bool lane_is_full(struct lane *lane);
 /* It changed content and has succeeded: kept for a replay. */
 void lane_keep(struct lane *lane, const struct request *request);
 /* A FLUSH is about to be sent: notes what it covers. */
@@ -141,8 +141,10 @@ bool lane_flush_counts(struct lane *lane, const struct txn *txn);
  * have been told of. */
 int lane_flush_verdict(struct lane *lane, const struct request *request);
 void lane_keep_drop_own(struct lane *lane); /* takes back its own flush, wherever that is */
+void lane_keep_disconnected(struct lane *lane); /* likewise, and lets another lane make room */
 void lane_keep_forget(struct lane *lane); /* all of this lane's log */
-void lane_keep_opened(struct lane *lane); /* not held any more */
+void lane_keep_opened(struct lane *lane); /* not held any more, or attached without being so */
+void lane_keep_tick(struct lane *lane);
 
 /* ---- lane_watch.c ---- */
 

@@ -21,15 +21,6 @@ static uint64_t most_kept(const struct lane *lane)
 	return retention->shared ? 0 : lane->config.policy->retain;
 }
 
-bool lane_is_full(const struct lane *lane)
-{
-	const struct retention *retention = lane->config.retention;
-	uint64_t most = most_kept(lane);
-
-	/* If nothing is kept, waiting would free nothing: the rest is the logs' own memory. */
-	return most && retention->retain.bytes >= most && retention_has_kept(retention);
-}
-
 /* ---- a flush of our own ---- */
 
 static void background_done(struct request *request, int error)
@@ -53,13 +44,19 @@ static void background_done(struct request *request, int error)
 	lane->config.events->sweep(lane->config.arg);
 }
 
-/* Makes room, if half of it is used: forgets what is durable, else sees to it that more becomes so. */
+/* Is so much kept that it should be made durable soon? */
+static bool is_much(const struct lane *lane)
+{
+	return lane->config.retention->retain.bytes >= most_kept(lane) / 2 ||
+	       buf_pool_is_low(lane->worker->bufs);
+}
+
+/* Makes room, if much is kept: forgets what is durable, else sees to it that more becomes so. */
 static void make_room(struct lane *lane)
 {
 	struct retention *retention = lane->config.retention;
-	uint64_t most = most_kept(lane);
 
-	if (!most || retention->retain.bytes < most / 2 || retention->sweeping ||
+	if (!is_much(lane) || !lane_is_attached(lane) || retention->sweeping ||
 	    !retention_has_kept(retention) || atomic_exchange(&retention->flushing, true))
 		return;
 	atomic_fetch_add(&retention->background_flushes, 1);
@@ -71,6 +68,18 @@ static void make_room(struct lane *lane)
 		.since = UINT64_MAX, /* it waits for as long as the node is away */
 	};
 	lane_queue(&lane->waiting, &lane->background, true);
+}
+
+bool lane_is_full(struct lane *lane)
+{
+	const struct retention *retention = lane->config.retention;
+	uint64_t most = most_kept(lane);
+
+	/* If nothing is kept, waiting would free nothing: the rest is the logs' own memory. */
+	if (!most || retention->retain.bytes < most || !retention_has_kept(retention))
+		return false;
+	make_room(lane); /* perhaps nobody has: the bound was lowered, or a lane that had is gone */
+	return true;
 }
 
 void lane_keep_drop_own(struct lane *lane)
@@ -85,6 +94,14 @@ void lane_keep_drop_own(struct lane *lane)
 		request_list_remove(request->holder, request);
 	else
 		txn_orphan(request->holder);
+}
+
+void lane_keep_disconnected(struct lane *lane)
+{
+	if (!lane->background_out)
+		return;
+	lane_keep_drop_own(lane);
+	lane->config.events->sweep(lane->config.arg);
 }
 
 /* ---- keeping and forgetting ---- */
@@ -130,6 +147,12 @@ void lane_sweep(struct lane *lane)
 	post_sweep(lane);
 }
 
+void lane_keep_opened(struct lane *lane)
+{
+	lane->quiet = false;
+	lane_sweep(lane);
+}
+
 void lane_keep_forget(struct lane *lane)
 {
 	struct retain *retain = &lane->config.retention->retain;
@@ -139,10 +162,12 @@ void lane_keep_forget(struct lane *lane)
 		;
 }
 
-void lane_keep_opened(struct lane *lane)
+/* What is kept holds buffers that all volumes share: it may not have them while they run out, however
+ * little it is. */
+void lane_keep_tick(struct lane *lane)
 {
-	lane->quiet = false;
-	lane_sweep(lane);
+	if (buf_pool_is_low(lane->worker->bufs))
+		lane_sweep(lane);
 }
 
 struct retain_log *lane_log(struct lane *lane)
@@ -181,12 +206,14 @@ bool lane_flush_counts(struct lane *lane, const struct txn *txn)
 int lane_flush_verdict(struct lane *lane, const struct request *request)
 {
 	struct retention *retention = lane->config.retention;
-	uint64_t losses = retention->losses;
+	uint64_t losses = retention->losses, reported = retention->reported;
 	char text[URI_TEXT_MAX];
 
 	if (request == &lane->background || losses == request->told)
 		return 0;
-	retention->reported = losses;
+	while (reported < losses &&
+	       !atomic_compare_exchange_weak(&retention->reported, &reported, losses))
+		continue; /* another lane tells, too */
 	log_limited(&lane->limit_lost, LOG_LEVEL_ERROR,
 		    "%s: fsync fails: acknowledged bytes were lost since the last one",
 		    lane_node_text(lane, text));

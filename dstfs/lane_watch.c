@@ -101,7 +101,8 @@ static void watch_room(struct lane *lane)
 {
 	char reason[LANE_REASON_MAX];
 
-	if (!lane->waiting.first || !txn_table_choked(&lane->txns))
+	if (!(lane->waiting.first || lane->kept_back.first || lane->copied.first) ||
+	    !txn_table_choked(&lane->txns))
 		return;
 	snprintf(reason, sizeof(reason),
 		 "connection to %s made anew: %u requests that were given up are still unanswered",
@@ -122,6 +123,7 @@ static void on_tick(void *arg)
 			watch_silence(lane, &moved, now);
 	}
 	lane_expire(lane, now);
+	lane_keep_tick(lane);
 	if (lane_is_attached(lane))
 		watch_room(lane);
 	lane_pump(lane); /* what had no memory, or has room since something was cancelled */
