@@ -75,9 +75,15 @@ static void set_size(struct attachment *a, uint64_t size)
 
 /* ---- sessions ---- */
 
+/*
+ * A new session is let in when the one before has let go of the export, and all of its I/O is over.
+ * Nobody holds a shared export: there the id stays, so that each lane's HELLO waits for what the lane
+ * has begun.
+ */
 static void draw_session(struct attachment *a, bool force)
 {
-	random_bytes(a->session, sizeof(a->session));
+	if (!a->retention.shared)
+		random_bytes(a->session, sizeof(a->session));
 	a->incarnation++;
 	a->phase = PHASE_ATTACHING;
 	a->attached = a->has_epoch = a->has_takeover = false;
@@ -124,7 +130,6 @@ int attachment_reattach(struct attachment *a, bool takeover)
 			log_warn("%s: attaching anew: %llu bytes that were kept are dropped",
 				 attachment_node(a, node),
 				 (unsigned long long)recovery_unflushed(a));
-		a->was_dirty = retention_is_dirty(&a->retention);
 		a->identity = (struct identity){0};
 		start_over(a, takeover, true);
 		attachment_show_state(a, false, "attaching anew, by command");
@@ -137,6 +142,16 @@ int attachment_reattach(struct attachment *a, bool takeover)
 
 /* ---- HELLO ---- */
 
+/* Has every lane let go of older sessions? What the first one gets done in the new session would be
+ * taken for theirs otherwise. */
+static bool all_begun(const struct attachment *a)
+{
+	for (unsigned i = 0; i < a->seat_count; i++)
+		if (a->seats[i].begun != a->incarnation)
+			return false;
+	return true;
+}
+
 static bool on_may_connect(void *arg, unsigned index)
 {
 	struct attachment *a = arg;
@@ -146,7 +161,7 @@ static bool on_may_connect(void *arg, unsigned index)
 	pthread_mutex_lock(&a->lock);
 	/* Who doesn't know of the new session yet was poked, and comes to know. */
 	may = a->phase != PHASE_FENCED && seat->told == a->incarnation &&
-	      (a->phase != PHASE_ATTACHING || !index);
+	      (a->phase != PHASE_ATTACHING || (!index && all_begun(a)));
 	pthread_mutex_unlock(&a->lock);
 	return may;
 }
@@ -415,8 +430,20 @@ static enum lane_order on_order(void *arg, unsigned index)
 
 static void on_abandoned(void *arg, unsigned index)
 {
+	struct attachment *a = arg;
+	struct seat *seat = &a->seats[index];
+
 	if (!index)
-		recovery_abandon(arg);
+		recovery_abandon(a);
+	pthread_mutex_lock(&a->lock);
+	if (seat->begun != seat->told) {
+		seat->begun = seat->told;
+		if (all_begun(a)) {
+			recovery_give_up(a);
+			lane_poke(a->seats[0].lane);
+		}
+	}
+	pthread_mutex_unlock(&a->lock);
 }
 
 static void on_sweep(void *arg)
@@ -467,7 +494,7 @@ struct attachment *attachment_new(struct target *target, const struct uri *uri,
 		.arg = a,
 	};
 	for (unsigned i = 0; i < worker_count; i++) {
-		a->seats[i].told = a->incarnation;
+		a->seats[i].told = a->seats[i].begun = a->incarnation;
 		a->seats[i].lane = lane_new(&workers[i], &config);
 		if (!a->seats[i].lane)
 			attachment_free(&a);

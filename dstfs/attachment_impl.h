@@ -37,6 +37,7 @@ enum phase {
 struct seat {
 	struct lane *lane;
 	uint64_t told; /* the incarnation that it was told of */
+	uint64_t begun; /* likewise, once all that it had of older ones is over */
 	bool fail; /* and with it, to fail its requests */
 	uint64_t greeted; /* the one in whose name it said HELLO last */
 	bool attached; /* HELLO was answered well, and the connection is not lost */
@@ -68,7 +69,6 @@ struct attachment {
 	bool has_takeover; /* the epoch to be replaced is known */
 	struct wire_epoch takeover;
 
-	bool was_dirty; /* when it was told to attach anew: undurable bytes, no longer kept */
 	bool has_instance;
 	uint8_t instance[DST_ID_SIZE];
 	bool by_notice; /* this round began with one: the server is up, a flush has failed */
@@ -98,6 +98,8 @@ int recovery_init(struct attachment *a); /* 0 or ENOMEM */
 void recovery_destroy(struct attachment *a); /* without the lock; lanes have stopped */
 /* Bytes that are kept for a replay, about. */
 uint64_t recovery_unflushed(const struct attachment *a);
+/* Nothing that is kept by now will be written anew: if it gets lost, an fsync tells. */
+void recovery_give_up(struct attachment *a);
 /* The server tells this instance id. */
 void recovery_learn(struct attachment *a, const uint8_t instance[DST_ID_SIZE], bool by_notice);
 /* The lane has nothing under way. */

@@ -159,8 +159,7 @@ static void start_over(struct lane *lane, bool fail)
 		lane_fail_all(lane, EIO);
 	else
 		lane_requeue_all(lane);
-	lane_keep_forget(lane);
-	lane_keep_opened(lane);
+	lane_sweep(lane);
 	if (fail) { /* by command: at once */
 		lane->failures = 0;
 		retry_in(lane, 0);

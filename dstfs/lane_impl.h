@@ -142,7 +142,6 @@ bool lane_flush_counts(struct lane *lane, const struct txn *txn);
 int lane_flush_verdict(struct lane *lane, const struct request *request);
 void lane_keep_drop_own(struct lane *lane); /* takes back its own flush, wherever that is */
 void lane_keep_disconnected(struct lane *lane); /* likewise, and lets another lane make room */
-void lane_keep_forget(struct lane *lane); /* all of this lane's log */
 void lane_keep_opened(struct lane *lane); /* not held any more, or attached without being so */
 void lane_keep_tick(struct lane *lane);
 

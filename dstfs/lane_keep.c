@@ -153,15 +153,6 @@ void lane_keep_opened(struct lane *lane)
 	lane_sweep(lane);
 }
 
-void lane_keep_forget(struct lane *lane)
-{
-	struct retain *retain = &lane->config.retention->retain;
-
-	retain_durable(retain, retain->number);
-	while (retain_log_trim(lane->log))
-		;
-}
-
 /* What is kept holds buffers that all volumes share: it may not have them while they run out, however
  * little it is. */
 void lane_keep_tick(struct lane *lane)

@@ -52,9 +52,37 @@ static void begin_round(struct attachment *a, bool by_notice)
 		a->seats[i].gathered = false;
 	log_warn("%s: %s: acknowledged bytes may be lost; %llu bytes of them are kept and will be "
 		 "written anew",
-		 attachment_node(a, node), why, number(recovery_unflushed(a)));
+		 attachment_node(a, node), why,
+		 number(a->retention.shared ? 0 : recovery_unflushed(a)));
 	attachment_show_state(a, false, why);
 	attachment_poke_all(a);
+}
+
+/* What is gone and not kept: the next fsync tells. While no lane carries anything, so that nobody raises
+ * `unkept`. */
+static void judge_losses(struct attachment *a)
+{
+	struct retention *retention = &a->retention;
+	char node[URI_TEXT_MAX];
+
+	if (!retention_has_unkept(retention))
+		return;
+	retention->losses++;
+	log_error("%s: about %llu acknowledged bytes may be lost for good, since they were not "
+		  "kept: the next fsync fails",
+		  attachment_node(a, node), number(retention->unkept_bytes));
+	retention->unkept_bytes = 0;
+	retention->retain.unkept = 0;
+}
+
+void recovery_give_up(struct attachment *a)
+{
+	struct retention *retention = &a->retention;
+
+	if (!retention_has_kept(retention))
+		return;
+	retention->unkept_bytes += recovery_unflushed(a);
+	retain_give_up(&retention->retain, retention->retain.kept);
 }
 
 void recovery_learn(struct attachment *a, const uint8_t instance[DST_ID_SIZE], bool by_notice)
@@ -68,12 +96,10 @@ void recovery_learn(struct attachment *a, const uint8_t instance[DST_ID_SIZE], b
 	if (!known)
 		return;
 	a->retention.instances++; /* first: no flush that is under way counts from here on */
-	if (a->phase != PHASE_ATTACHING) {
+	if (a->phase != PHASE_ATTACHING)
 		begin_round(a, by_notice);
-	} else if (a->was_dirty) { /* what was kept is given up already */
-		a->retention.losses++;
-		a->was_dirty = false;
-	}
+	else
+		judge_losses(a);
 }
 
 static void open_lanes(struct attachment *a)
@@ -81,22 +107,6 @@ static void open_lanes(struct attachment *a)
 	a->phase = PHASE_OPEN;
 	attachment_show_state(a, false, "");
 	attachment_poke_all(a);
-}
-
-/* What is gone and not kept: the next fsync tells. */
-static void judge_losses(struct attachment *a)
-{
-	struct retention *retention = &a->retention;
-	char node[URI_TEXT_MAX];
-
-	if (!retention_has_unkept(retention))
-		return;
-	retention->losses++;
-	log_error("%s: about %llu acknowledged bytes may be lost for good, since they were not "
-		  "kept: the next fsync fails",
-		  attachment_node(a, node), number(retention->unkept_bytes));
-	retention->unkept_bytes = 0;
-	retention->retain.unkept = 0; /* all lanes are held: nobody raises it now */
 }
 
 void recovery_gathered(struct attachment *a, unsigned index)
@@ -109,6 +119,8 @@ void recovery_gathered(struct attachment *a, unsigned index)
 	for (unsigned i = 0; i < a->seat_count; i++)
 		if (!a->seats[i].gathered)
 			return;
+	if (a->retention.shared) /* meanwhile: what others wrote since is not undone */
+		recovery_give_up(a);
 	judge_losses(a);
 	if (!retention_has_kept(&a->retention)) {
 		open_lanes(a);

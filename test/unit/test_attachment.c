@@ -166,6 +166,64 @@ static void reattached_replays_nothing_of_before(void **state)
 	assert_int_equal(status_of("durability", "replayed_pieces"), 0);
 }
 
+/* A lane that is late must not take what the new session has acknowledged for its own. */
+static void nobody_attaches_anew_before_all_have_let_go(void **state)
+{
+	struct loop *late = loop_new();
+
+	assert_non_null(late);
+	e.workers[1].loop = late; /* its thread doesn't run */
+	target_begin(2);
+	run_until(is_ready);
+	node_taken_over(&e.node);
+	run_until(is_fenced);
+	assert_int_equal(e.target->ops->reattach(e.target, true), 0);
+	run_for(20 * CLOCK_MS);
+	assert_int_equal(e.node.takeovers, 0);
+	loop_run_posted(late);
+	run_until(is_ready);
+	assert_int_equal(e.node.takeovers, 1);
+	loop_run_posted(late);
+	target_destroy(&e.target);
+	loop_free(&late);
+}
+
+/* It has no holder whose end a new session would wait for. */
+static void a_shared_export_is_reattached_under_the_same_session(void **state)
+{
+	uint8_t session[DST_ID_SIZE];
+
+	e.node.features = DST_IS_SHARED;
+	begin(2);
+	memcpy(session, e.node.said.session, DST_ID_SIZE);
+	e.node.hello_status = DST_EDENIED;
+	node_close_all(&e.node);
+	run_until(is_refused);
+	assert_int_equal(e.target->ops->reattach(e.target, false), 0);
+	e.node.hello_status = 0;
+	run_until(all_lanes_are_ready);
+	assert_memory_equal(session, e.node.said.session, DST_ID_SIZE);
+}
+
+/* It was refused, not fenced: nobody has flushed for us. */
+static void reattached_and_then_lost_fsync_fails_once(void **state)
+{
+	begin(2);
+	write_blocks(0, 10, 1);
+	e.node.hello_status = DST_EDENIED;
+	node_close_all(&e.node);
+	run_until(is_refused);
+	e.target->ops->reattach(e.target, false);
+	memset(e.node.holder, 0, DST_ID_SIZE);
+	e.node.hello_status = 0;
+	run_until(all_lanes_are_ready);
+	node_power_cut(&e.node);
+	run_until(all_lanes_are_ready);
+	assert_int_equal(e.node.content[0], 0);
+	assert_int_equal(flush_on(1), EIO);
+	assert_int_equal(flush_on(0), 0);
+}
+
 /* The takeover's flush has made it durable, unless the instance tells that it failed. */
 static void reattached_under_another_instance_fsync_fails_once(void **state)
 {
@@ -350,6 +408,9 @@ int main(void)
 		TEST(reattaching_asks_for_the_export_like_anybody),
 		TEST(reattached_replays_nothing_of_before),
 		TEST(reattached_under_another_instance_fsync_fails_once),
+		TEST(reattached_and_then_lost_fsync_fails_once),
+		TEST(nobody_attaches_anew_before_all_have_let_go),
+		TEST(a_shared_export_is_reattached_under_the_same_session),
 		TEST(an_epoch_that_is_not_ours_fences),
 		TEST(a_writer_must_be_told_an_epoch),
 		TEST(stale_without_an_epoch_is_a_refusal),

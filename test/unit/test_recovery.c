@@ -314,6 +314,24 @@ static void a_shared_export_is_never_replayed(void **state)
 	each(state, shared);
 }
 
+static void shared_meanwhile(unsigned lanes)
+{
+	begin(lanes);
+	write_blocks(0, 20, 1);
+	memset(e.node.durable, 77, sizeof(e.node.durable)); /* another client's, since then */
+	e.node.features = DST_IS_SHARED;
+	node_power_cut(&e.node);
+	recover();
+	assert_int_equal(e.node.content[0], 77);
+	assert_int_equal(flush_on(0), EIO);
+	assert_int_equal(flush_on(0), 0);
+}
+
+static void an_export_that_became_shared_is_not_replayed(void **state)
+{
+	each(state, shared_meanwhile);
+}
+
 /* Flushes that came before the loss was told all fail; those that come later don't. */
 static void all_that_wait(unsigned lanes)
 {
@@ -648,6 +666,7 @@ int main(void)
 		TEST(with_retain_0_the_next_fsync_fails_once),
 		TEST(with_retain_0_what_was_flushed_is_no_loss),
 		TEST(a_shared_export_is_never_replayed),
+		TEST(an_export_that_became_shared_is_not_replayed),
 		TEST(every_fsync_that_waits_hears_of_a_loss),
 		TEST(a_replay_that_fails_is_told_by_fsync),
 		TEST(a_failed_flush_is_made_good_from_what_is_kept),
