@@ -78,6 +78,19 @@ static uint64_t report(struct mount *mount)
 	return sum;
 }
 
+/* All workers run: a server that was restarted meanwhile is flushed only after what it lost was written
+ * anew, which takes every lane. */
+static void run(struct last_flush *all, struct mount *mount)
+{
+	for (unsigned i = 1; i < mount->worker_count; i++)
+		worker_start(&mount->workers[i]); /* if that fails: it may still do without */
+	all->waiting = true;
+	loop_run(all->loop);
+	all->waiting = false;
+	for (unsigned i = 1; i < mount->worker_count; i++)
+		worker_join(&mount->workers[i]);
+}
+
 uint64_t last_flush(struct mount *mount, uint64_t patience)
 {
 	struct last_flush all = {.loop = mount->workers[0].loop};
@@ -105,10 +118,8 @@ uint64_t last_flush(struct mount *mount, uint64_t patience)
 		volume_submit(mount->volumes[i]->volume, &flush->io);
 	}
 	if (all.under_way) {
-		all.waiting = true;
 		loop_timer_set(&timer, patience);
-		loop_run(all.loop);
-		all.waiting = false;
+		run(&all, mount);
 	}
 	all.over = true;
 	for (unsigned i = 0; i < mount->volume_count; i++)

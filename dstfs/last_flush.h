@@ -8,7 +8,7 @@
 /*
  * Flushes every volume that has acknowledged bytes which aren't durable, and detaches all that nothing
  * is under way in (target.h), for `patience` nanoseconds at most. What is not detached by then is to
- * be destroyed. Runs worker 0's loop; the other workers must have stopped, and no request may come in.
+ * be destroyed. Runs the loops of all workers, which must have stopped; no request may come in.
  * Logs what is left. 0: all is durable; else the number of bytes that may not be.
  */
 uint64_t last_flush(struct mount *mount, uint64_t patience);
