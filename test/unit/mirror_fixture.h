@@ -574,6 +574,8 @@ struct io {
 	int error;
 	uint8_t first; /* byte that was read */
 	struct buf *buf;
+	bool noted; /* its end is recorded, with one of these */
+	int note_good, note_failed;
 };
 
 static void io_done(struct request *request, int error)
@@ -585,6 +587,8 @@ static void io_done(struct request *request, int error)
 	io->error = error;
 	if (!error && request->type == REQUEST_READ)
 		io->first = request->data[0];
+	if (io->noted)
+		record_note(error ? io->note_failed : io->note_good);
 	f.activity++;
 }
 
@@ -594,7 +598,10 @@ static void io_submit(struct io *io, enum request_type type, uint64_t offset, ui
 				      .range = {offset, length},
 				      .worker = &f.worker,
 				      .done = io_done},
-			  .buf = io->buf};
+			  .buf = io->buf,
+			  .noted = io->noted,
+			  .note_good = io->note_good,
+			  .note_failed = io->note_failed};
 	if (type == REQUEST_WRITE) {
 		io->request.data = io->buf->data;
 		io->request.buf = io->buf;
