@@ -3,6 +3,11 @@
 # SIGTERM with a frozen server ends within stop_timeout: callers get EIO, status 3 and a line tell what may be lost, SIGHUP changes nothing.
 . "$SRC/test/lib.sh"
 
+# The volume counts all four, the lane the one that is under way.
+all_wait() {
+	[ "$(counter dstfs "$DSTFS_PID" inflight)" -eq 5 ]
+}
+
 for workers in 1 3; do
 	rm -f "$T/img"
 	serve 64M -o workers=$workers,stop_timeout=2s
@@ -13,7 +18,7 @@ for workers in 1 3; do
 		call "$VOL" rw write:8m:1m:$i >call.$i &
 		callers+=($!)
 	done
-	sleep 1
+	wait_until 15 all_wait || fail "the callers don't wait: $(counter dstfs "$DSTFS_PID" inflight)"
 	kill -TERM "$DSTFS_PID"
 	sleep 0.5
 	kill -HUP "$DSTFS_PID"
