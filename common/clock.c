@@ -2,6 +2,7 @@
 /* clock.c - see clock.h */
 #include "common/clock.h"
 
+#include <errno.h>
 #include <time.h>
 
 uint64_t clock_now(void)
@@ -15,4 +16,13 @@ uint64_t clock_now(void)
 int64_t clock_wall_sec(void)
 {
 	return time(NULL);
+}
+
+void clock_sleep(uint64_t delay)
+{
+	struct timespec left = {.tv_sec = (time_t)(delay / CLOCK_SEC),
+				.tv_nsec = (long)(delay % CLOCK_SEC)};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
+		;
 }

@@ -15,4 +15,7 @@ uint64_t clock_now(void);
 /* Seconds since 1970, for people's eyes only (logs, st_mtime); never for a decision. */
 int64_t clock_wall_sec(void);
 
+/* Does nothing for so many nanoseconds. For tools without a loop: whoever serves others never sleeps. */
+void clock_sleep(uint64_t delay);
+
 #endif

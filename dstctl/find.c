@@ -2,6 +2,7 @@
 /* find.c - see find.h */
 #include "dstctl/find.h"
 
+#include "common/clock.h"
 #include "common/control.h"
 #include "dstctl/human.h"
 
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MOMENT 100000 /* microseconds that a daemon takes to end once it hangs up */
+#define MOMENT (100 * CLOCK_MS) /* that a daemon takes to end once it hangs up */
 
 static int is_socket_name(const struct dirent *entry)
 {
@@ -29,7 +30,7 @@ static json_t *call(const char *path, const json_t *request, char *reason, size_
 	json_t *answer = control_call(path, request, CALL_TIMEOUT_MS, reason, reason_size);
 
 	if (!answer && errno == ECONNRESET) {
-		usleep(MOMENT);
+		clock_sleep(MOMENT);
 		answer = control_call(path, request, CALL_TIMEOUT_MS, reason, reason_size);
 	}
 	return answer;
