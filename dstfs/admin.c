@@ -87,16 +87,11 @@ static json_t *run_reattach(const struct admin_call *call)
 static json_t *run_by_target(const struct admin_call *call)
 {
 	struct target *target = volume_target(call->mv->volume);
-	char text[512];
-	const struct reason reason = {text, sizeof(text)};
-	json_t *answer = NULL;
 
-	text_refuse(&reason, "it is not a mirror");
 	if (target->ops->command)
-		answer = target->ops->command(target, call->command, call->request, &reason);
-	if (!answer)
-		text_refuse(&call->reason, "volume %s: %s", name_of(call), text);
-	return answer;
+		return target->ops->command(target, call->command, call->request, &call->reason);
+	text_refuse(&call->reason, "volume %s is not a mirror", name_of(call));
+	return NULL;
 }
 
 static const struct {
