@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A write stalls on its way, wholly, in part or answered in vain; it is sent again over another connection, a later one over its place is acknowledged; when the first arrives at last, the later one stays.
-# timeout: 900
+# timeout: 1800
 . "$SRC/test/lib.sh"
 
 need_fuse
@@ -20,8 +20,8 @@ for ((round = 1; round <= rounds; round++)); do
 	1) proxy up stall $((round * 7919 % 65536)) ;; # somewhere in the middle
 	2) proxy down stall ;; # carried out, and not answered
 	esac
-	expect 65536 call "$VOL" rw,direct "write:$offset:64k:$((round % 100 + 1))"
-	expect 65536 call "$VOL" rw,direct "write:$offset:64k:$((round % 100 + 101))"
+	expect "65536 65536" call "$VOL" rw,direct "write:$offset:64k:$((round % 100 + 1))" \
+		"write:$offset:64k:$((round % 100 + 101))"
 	proxy both go
 	expect "65536 ok" call "$VOL" rw,direct "read:$offset:64k:$((round % 100 + 101))" fsync
 	expect 65536 call img ro "read:$offset:64k:$((round % 100 + 101))"
