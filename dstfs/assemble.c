@@ -12,6 +12,7 @@
 #include "dstfs/mirror.h"
 #include "dstfs/remote.h"
 #include "dstfs/stripe.h"
+#include "dstfs/witness.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -97,8 +98,8 @@ static struct target *build_node(struct builder *b, const struct node_config *no
 	return target ? target : out_of_memory(b);
 }
 
-/* "a", "stripe(b,c)": what the tree is called in messages; cut off where it is too long. */
-static void print_name(const struct map_config *tree, char *text, size_t size)
+/* "a", "stripe(b,c)" */
+void assemble_name(const struct map_config *tree, char *text, size_t size)
 {
 	size_t used;
 
@@ -109,7 +110,7 @@ static void print_name(const struct map_config *tree, char *text, size_t size)
 	snprintf(text, size, "%s(", map_kind_name(tree->kind));
 	for (const struct map_config *child = tree->children; child; child = child->next) {
 		used = strlen(text);
-		print_name(child, text + used, size - used);
+		assemble_name(child, text + used, size - used);
 		used = strlen(text);
 		snprintf(text + used, size - used, child->next ? "," : ")");
 	}
@@ -122,7 +123,7 @@ static bool build_child(struct builder *b, const struct map_config *tree, struct
 	struct map_child *place;
 	struct target *child;
 
-	print_name(tree, name, sizeof(name));
+	assemble_name(tree, name, sizeof(name));
 	place = map_next_child(map, name);
 	if (!place) {
 		snprintf(b->a->reason, b->a->reason_size, "%s is one too many", name);
@@ -173,6 +174,22 @@ static bool all_files(const struct map_config *tree)
 	return true;
 }
 
+/* The first of its nodes: with the volume's name it tells one mirror from another. */
+static const struct node_config *first_node(const struct map_config *tree)
+{
+	while (tree->kind != MAP_NODE)
+		tree = tree->children;
+	return tree->node;
+}
+
+struct mirror_witness_store *assemble_witness(const struct volume_config *config,
+					      const struct map_config *tree, struct loop *loop)
+{
+	char uri[URI_TEXT_MAX];
+
+	return witness_open(config->name, uri_print(&first_node(tree)->uri, uri), loop);
+}
+
 static struct target *new_mirror(struct builder *b, const struct map_config *tree,
 				 void (*changed)(void *arg), void *changed_arg)
 {
@@ -181,7 +198,7 @@ static struct target *new_mirror(struct builder *b, const struct map_config *tre
 		.start = {.majority = o->quorum == QUORUM_MAJORITY, .min_nodes = o->min_nodes},
 		.start_wait = o->start_wait,
 	};
-	const struct mirror_setup setup = {
+	struct mirror_setup setup = {
 		.workers = b->a->workers,
 		.worker_count = b->a->worker_count,
 		.policy = b->a->policy,
@@ -190,11 +207,16 @@ static struct target *new_mirror(struct builder *b, const struct map_config *tre
 		.changed = changed,
 		.changed_arg = changed_arg,
 	};
+	struct target *mirror;
 
 	for (const struct map_config *child = tree->children; child; child = child->next)
 		if (b->a->config->prefer && map_config_has_node(child, b->a->config->prefer))
-			print_name(child, options.prefer, sizeof(options.prefer));
-	return mirror_new(&setup);
+			assemble_name(child, options.prefer, sizeof(options.prefer));
+	setup.witness = assemble_witness(b->a->config, tree, b->a->workers->loop);
+	mirror = setup.witness ? mirror_new(&setup) : NULL;
+	if (setup.witness && !mirror)
+		setup.witness->ops->close(setup.witness);
+	return mirror;
 }
 
 static struct target *build_mirror(struct builder *b, const struct map_config *tree,
@@ -209,7 +231,7 @@ static struct target *build_mirror(struct builder *b, const struct map_config *t
 		struct mirror_node *node;
 		struct target *target;
 
-		print_name(child, name, sizeof(name));
+		assemble_name(child, name, sizeof(name));
 		node = mirror_next_node(mirror, name, all_files(child));
 		target = node ? build(b, child, mirror_node_changed, node) : out_of_memory(b);
 		if (!target)
@@ -231,15 +253,26 @@ static struct target *build(struct builder *b, const struct map_config *tree,
 	return build_map(b, tree, changed, changed_arg);
 }
 
-struct target *assemble(const struct assembly *a, void (*changed)(void *arg), void *changed_arg)
+struct target *assemble_part(const struct assembly *a, const struct map_config *part,
+			     void (*changed)(void *arg), void *changed_arg)
 {
+	const struct map_config alone = {.kind = part->kind,
+					 .node = part->node,
+					 .children = part->children,
+					 .count = part->count,
+					 .height = part->height}; /* without its siblings */
 	struct builder b = {.a = a};
 	struct target *target = NULL;
 
-	if (open_files(&b, a->config->tree))
-		target = build(&b, a->config->tree, changed, changed_arg);
+	if (open_files(&b, &alone))
+		target = build(&b, part, changed, changed_arg);
 	close_files(&b); /* those of a tree that wasn't built */
 	return target;
+}
+
+struct target *assemble(const struct assembly *a, void (*changed)(void *arg), void *changed_arg)
+{
+	return assemble_part(a, a->config->tree, changed, changed_arg);
 }
 
 int assemble_more(const struct assembly *a, struct target *map)

@@ -3,6 +3,7 @@
 #ifndef DSTFS_ASSEMBLE_H
 #define DSTFS_ASSEMBLE_H
 
+#include "dstfs/mirror_witness.h"
 #include "dstfs/options.h"
 #include "dstfs/target.h"
 #include "dstfs/worker.h"
@@ -27,5 +28,19 @@ struct target *assemble(const struct assembly *a, void (*changed)(void *arg), vo
  * worker 0's thread. 0, or EIO: nothing was added, unless memory ran out.
  */
 int assemble_more(const struct assembly *a, struct target *map);
+
+/*
+ * A part of the configuration's tree by itself, for work on a volume that isn't mounted. Like
+ * assemble().
+ */
+struct target *assemble_part(const struct assembly *a, const struct map_config *part,
+			     void (*changed)(void *arg), void *changed_arg);
+
+/* The name that a mirror knows that child by; cut off where it is too long. */
+void assemble_name(const struct map_config *child, char *text, size_t size);
+
+/* The witness of a mirror of the volume; saves complete on the loop. NULL: out of memory. */
+struct mirror_witness_store *assemble_witness(const struct volume_config *config,
+					      const struct map_config *mirror, struct loop *loop);
 
 #endif

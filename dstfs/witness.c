@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +33,11 @@ struct witness {
 	char volume[NAME_MAX + 1];
 	char name[NAME_SIZE], temp[NAME_SIZE + 4];
 	char path[PATH_MAX + NAME_SIZE + 1];
-	/* The save that is under way. */
-	bool saving;
+	/* The save that is under way: until its work has run on the loop. */
+	bool saving, closing;
+	pthread_mutex_t lock; /* guards writing */
+	pthread_cond_t written; /* it isn't any more */
+	bool writing; /* in a thread */
 	struct offload_job job;
 	struct loop_work ended;
 	struct mirror_witness kept;
@@ -243,7 +247,8 @@ static void run_ended(void *arg)
 	struct witness *w = arg;
 
 	w->saving = false; /* first: done may save again, or close */
-	w->done(w->arg, w->error);
+	if (!w->closing)
+		w->done(w->arg, w->error);
 }
 
 static void run_save(struct offload_job *job)
@@ -254,7 +259,11 @@ static void run_save(struct offload_job *job)
 	if (w->error)
 		log_error("volume %s: the witness %s can't be kept: %s", w->volume, w->path,
 			  strerror(w->error));
+	pthread_mutex_lock(&w->lock);
 	loop_post(w->loop, &w->ended);
+	w->writing = false;
+	pthread_cond_signal(&w->written);
+	pthread_mutex_unlock(&w->lock);
 }
 
 static void witness_save(struct mirror_witness_store *store, const struct mirror_witness *witness,
@@ -263,7 +272,7 @@ static void witness_save(struct mirror_witness_store *store, const struct mirror
 	struct witness *w = from_base(store);
 
 	assert(!w->saving);
-	w->saving = true;
+	w->saving = w->writing = true;
 	w->kept = *witness;
 	w->done = done;
 	w->arg = arg;
@@ -274,7 +283,16 @@ static void witness_close(struct mirror_witness_store *store)
 {
 	struct witness *w = from_base(store);
 
+	w->closing = true;
+	pthread_mutex_lock(&w->lock);
+	while (w->writing)
+		pthread_cond_wait(&w->written, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+	while (w->saving) /* what is posted names it */
+		loop_run_posted(w->loop);
 	offload_free(&w->chores);
+	pthread_cond_destroy(&w->written);
+	pthread_mutex_destroy(&w->lock);
 	if (w->folder >= 0)
 		close(w->folder);
 	free(w);
@@ -322,6 +340,8 @@ struct mirror_witness_store *witness_open(const char *volume, const char *node, 
 		free(w);
 		return NULL;
 	}
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->written, NULL);
 	snprintf(w->volume, sizeof(w->volume), "%s", volume);
 	w->folder_error = folder_open_state("dstfs", &w->folder, folder, sizeof(folder));
 	make_names(w, folder, node);

@@ -245,6 +245,27 @@ static void test_failing_save(void **state)
 	store->ops->close(store);
 }
 
+static void never_done(void *arg, int error)
+{
+	fail_msg("it was closed");
+}
+
+/* What is under way is finished, and nobody is told. */
+static void test_closed_while_saving(void **state)
+{
+	for (unsigned i = 0; i < 50; i++) {
+		struct mirror_witness_store *store = open_store("vol0", "dst://a/vol0");
+		struct mirror_witness witness = sample();
+
+		witness.generation.counter = i;
+		store->ops->save(store, &witness, never_done, NULL);
+		store->ops->close(store);
+		store = open_store("vol0", "dst://a/vol0");
+		expect(store, &witness);
+		store->ops->close(store);
+	}
+}
+
 static void test_no_folder(void **state)
 {
 	struct mirror_witness_store *store;
@@ -282,7 +303,8 @@ int main(void)
 		cmocka_unit_test(test_kept),         cmocka_unit_test(test_each_mirror_has_its_own),
 		cmocka_unit_test(test_long_names),   cmocka_unit_test(test_readable),
 		cmocka_unit_test(test_damaged),      cmocka_unit_test(test_left_behind),
-		cmocka_unit_test(test_failing_save), cmocka_unit_test(test_no_folder),
+		cmocka_unit_test(test_failing_save), cmocka_unit_test(test_closed_while_saving),
+		cmocka_unit_test(test_no_folder),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
