@@ -18,12 +18,18 @@ enum exit_status {
 #define OPTION_MOUNT 0x2u
 #define OPTION_SOCKET 0x4u
 #define OPTION_TAKEOVER 0x8u
+#define OPTION_CONFIG 0x10u
+#define OPTION_FORCE 0x20u
+#define OPTION_FROM 0x40u
+#define OPTION_EQUAL 0x80u
 #define OPTION_PICK (OPTION_MOUNT | OPTION_SOCKET) /* at most one of them comes */
 
 struct options {
 	unsigned given; /* OPTION_* */
 	const char *mount; /* the dstfs that serves this mountpoint; NULL: any */
 	const char *socket; /* the daemon at this socket; NULL: any */
+	const char *config; /* the configuration of volumes; NULL: the conventional file */
+	const char *from; /* the node whose data is kept; NULL: none */
 };
 
 struct command {

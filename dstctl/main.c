@@ -3,6 +3,7 @@
 #include "common/text.h"
 #include "dstctl/command.h"
 #include "dstctl/human.h"
+#include "dstctl/mirror.h"
 #include "dstctl/status.h"
 #include "dstctl/volume.h"
 
@@ -24,6 +25,8 @@ static const struct command commands[] = {
 	 OPTION_PICK, set_run},
 	{"reattach", "VOLUME", "attach again after another writer has taken over", 1, 1,
 	 OPTION_PICK | OPTION_TAKEOVER, reattach_run},
+	{"mirror", "ACTION VOLUME", "create, inspect, check or repair one that isn't mounted", 2, 2,
+	 OPTION_JSON | OPTION_CONFIG | OPTION_FORCE | OPTION_FROM | OPTION_EQUAL, mirror_run},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -39,6 +42,10 @@ static const struct option_row {
 	{0, "mount", "DIR", OPTION_MOUNT, "only the dstfs that is mounted on DIR"},
 	{0, "socket", "PATH", OPTION_SOCKET, "only the daemon with this control socket"},
 	{0, "takeover", NULL, OPTION_TAKEOVER, "reattach: take the export over, whoever holds it"},
+	{'c', "config", "FILE", OPTION_CONFIG, "mirror: the configuration of the volumes"},
+	{0, "from", "NODE", OPTION_FROM, "mirror: the node whose data is kept"},
+	{0, "assume-equal", NULL, OPTION_EQUAL, "mirror create: the nodes hold the same data"},
+	{0, "force", NULL, OPTION_FORCE, "mirror: though something is overwritten or lost"},
 	{'h', "help", NULL, 0, "print this and exit"},
 	{'V', "version", NULL, 0, "print the version and exit"},
 };
@@ -72,7 +79,7 @@ static void print_help(void)
 /* getopt_long()'s view of the rows: val is the row's index, after all letters. */
 #define ROW_VALUE 256
 
-static void make_getopt(struct option longs[OPTIONS + 1], char letters[OPTIONS + 2])
+static void make_getopt(struct option longs[OPTIONS + 1], char letters[2 * OPTIONS + 2])
 {
 	*letters++ = ':'; /* a missing argument is told apart from an unknown option */
 	for (size_t i = 0; i < OPTIONS; i++) {
@@ -83,6 +90,8 @@ static void make_getopt(struct option longs[OPTIONS + 1], char letters[OPTIONS +
 		};
 		if (option_rows[i].letter)
 			*letters++ = option_rows[i].letter;
+		if (option_rows[i].letter && option_rows[i].argument)
+			*letters++ = ':';
 	}
 	longs[OPTIONS] = (struct option){0};
 	*letters = 0;
@@ -125,7 +134,7 @@ static enum exit_status option_error(int value, char **argv)
 static enum exit_status parse_options(struct options *options, bool *done, int argc, char **argv)
 {
 	struct option longs[OPTIONS + 1];
-	char letters[OPTIONS + 2];
+	char letters[2 * OPTIONS + 2];
 	int value;
 
 	make_getopt(longs, letters);
@@ -142,6 +151,10 @@ static enum exit_status parse_options(struct options *options, bool *done, int a
 			options->mount = optarg;
 		if (row->bit == OPTION_SOCKET)
 			options->socket = optarg;
+		if (row->bit == OPTION_CONFIG)
+			options->config = optarg;
+		if (row->bit == OPTION_FROM)
+			options->from = optarg;
 		*done = !row->bit;
 		if (*done && row->letter == 'h')
 			print_help();

@@ -515,6 +515,30 @@ enum options_outcome options_parse(struct dstfs_options *options, int argc, char
 	return error ? OPTIONS_ERROR : OPTIONS_DONE;
 }
 
+int options_load(struct dstfs_options *options, const char *config_file, char *reason_text,
+		 size_t reason_size)
+{
+	static const struct conf_key key = {.name = "config", .value = "FILE"};
+	const struct reason reason = {reason_text, reason_size};
+	const struct conf_value value = {.text = config_file, .key = &key, .reason = &reason};
+	int error;
+
+	memset(options, 0, sizeof(*options));
+	options->given = calloc(1, sizeof(*options->given));
+	error = options->given ? 0 : text_refuse(&reason, "out of memory");
+	if (!error)
+		conf_section_init(&options->given->given);
+	if (!error && config_file)
+		error = conf_parse_path(&value, &options->config_file);
+	if (!error)
+		error = choose_source(options, NULL, &reason);
+	if (!error)
+		error = options_reload(options, &options->volumes, reason_text, reason_size);
+	if (error)
+		options_free(options);
+	return error;
+}
+
 int options_reload(const struct dstfs_options *options, struct volume_config **volumes,
 		   char *reason_text, size_t reason_size)
 {

@@ -89,6 +89,13 @@ enum options_outcome {
 enum options_outcome options_parse(struct dstfs_options *options, int argc, char **argv);
 
 /*
+ * For another program: what the configuration says of volumes; `config_file` NULL: the conventional one. 0,
+ * with only config_file and volumes of use, until options_free(); else the cause, one line, in reason.
+ */
+int options_load(struct dstfs_options *options, const char *config_file, char *reason,
+		 size_t reason_size);
+
+/*
  * Parses the config file again (SIGHUP). 0: *volumes is the new list, the caller's; else the cause,
  * with file:line, in reason.
  */
