@@ -102,7 +102,9 @@ static bool any_in_sync_ready(const struct mirror *mirror)
 
 static enum target_state base_state(const struct mirror *mirror)
 {
-	switch (mirror->phase) {
+	enum mirror_phase phase = mirror->phase;
+
+	switch (phase) {
 	case MIRROR_FENCED:
 		return TARGET_FENCED;
 	case MIRROR_DETACHED:

@@ -90,15 +90,28 @@ static void plan_slot(struct mirror *mirror, unsigned slot)
 	}
 }
 
+static bool same_member(const struct mirror_member *a, const struct mirror_member *b)
+{
+	return a->state == b->state && a->detached == b->detached && a->full == b->full &&
+	       !memcmp(a->id, b->id, DST_ID_SIZE) && !memcmp(a->left, b->left, DST_ID_SIZE);
+}
+
+/* Does `next` say the same as `now`, generation and sequence apart? */
+static bool nothing_new(const struct mirror_super *next, const struct mirror_super *now)
+{
+	for (unsigned i = 0; i < MIRROR_MAX_NODES; i++)
+		if (!same_member(&next->members[i], &now->members[i]))
+			return false;
+	return next->data_size == now->data_size;
+}
+
 bool mirror_change_plan(struct mirror *mirror)
 {
 	struct mirror_changing *c = &mirror->work->changing;
 	uint8_t uuid[DST_ID_SIZE];
 
 	leave_failed(mirror);
-	if (!c->rewrite &&
-	    !memcmp(c->next.members, mirror->super.members, sizeof(c->next.members)) &&
-	    c->next.data_size == mirror->super.data_size)
+	if (!c->rewrite && nothing_new(&c->next, &mirror->super))
 		return false;
 	c->fresh_maps = 0;
 	c->set_changed = false;

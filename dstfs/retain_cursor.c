@@ -131,7 +131,8 @@ static size_t find_unpainted(size_t *skip, size_t i)
 static int paint_steps(struct retain_cursor *cursor, const struct retain_entry *const *covers,
 		       size_t count)
 {
-	struct step *steps = calloc(2 * count, sizeof(*steps));
+	/* One more than there may be: calloc(0) may return NULL. */
+	struct step *steps = calloc(2 * count + 1, sizeof(*steps));
 	size_t *skip = calloc(2 * count + 1, sizeof(*skip));
 	size_t unique = 0;
 
