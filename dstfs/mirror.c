@@ -336,9 +336,12 @@ static void run_posted(struct mirror *mirror)
 {
 	while (mirror->home_posted)
 		loop_run_posted(mirror->home->loop);
-	for (unsigned i = 0; i < mirror->port_count; i++)
+	assert(mirror->ports || !mirror->port_count);
+	for (unsigned i = 0; i < mirror->port_count; i++) {
+		assert(mirror->ports[i].worker);
 		while (mirror->ports[i].wake_posted)
 			loop_run_posted(mirror->ports[i].worker->loop);
+	}
 }
 
 /* What is under way at the home ends now, and begins nothing new. */
