@@ -49,6 +49,7 @@ struct disk_op {
 	uint64_t submitted; /* step */
 	uint64_t finishes;
 	bool loses; /* a flush or FUA that fails */
+	bool over; /* took effect; its loop is to be told */
 	int error;
 	struct sim_event event;
 };
@@ -349,6 +350,11 @@ static void work(void *arg)
 	struct disk_op *d = arg;
 	struct backend_op *op = d->op;
 
+	if (d->over) {
+		op->work = (struct loop_work){.callback = posted, .arg = d};
+		loop_post(op->loop, &op->work);
+		return;
+	}
 	if (!d->error)
 		d->error = fate(d);
 	if (d->count > 1 && d->done == 0 && op->type != BACKEND_EXTENTS &&
@@ -358,8 +364,8 @@ static void work(void *arg)
 		return;
 	}
 	take_effect(d, d->count);
-	op->work = (struct loop_work){.callback = posted, .arg = d};
-	loop_post(op->loop, &op->work);
+	d->over = true; /* the thread that waited for it may take a while to say so */
+	sim_event_set(&d->event, sim_chance(80) ? 0 : sim_random(disk.config.latency + 1));
 }
 
 static void disk_submit(struct backend *backend, struct backend_op *op)
@@ -388,7 +394,7 @@ void disk_process_gone(void)
 
 		if (!d->op)
 			continue;
-		if (d->event.place && d->done < d->count && sim_chance(50))
+		if (d->event.place && !d->over && sim_chance(50))
 			take_effect(d, d->count);
 		sim_event_cancel(&d->event);
 		d->op = NULL;

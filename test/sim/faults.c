@@ -203,7 +203,8 @@ static void on_sound(void *arg)
 
 static bool disturb_disk(void)
 {
-	enum disk_fault fault = (enum disk_fault)sim_random(DISK_FAULTS);
+	enum disk_fault fault =
+		sim_chance(30) ? DISK_FAIL_FLUSHES : (enum disk_fault)sim_random(DISK_FAULTS);
 	uint64_t time = duration(MS, SEC);
 
 	if (fault != DISK_SLOW && !config.disk)

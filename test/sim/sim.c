@@ -235,12 +235,12 @@ void sim_reset(uint64_t seed)
 {
 	struct heap *heaps[HOSTS];
 
+	while (queue_count) /* first: events may lie in the heaps */
+		queue[queue_count--]->place = 0;
 	for (unsigned i = 0; i < HOSTS; i++) {
 		heaps[i] = sim.processes[i].heap ? sim.processes[i].heap : heap_new();
 		heap_clear(heaps[i]);
 	}
-	while (queue_count)
-		queue[queue_count--]->place = 0;
 	sim = (struct sim){.seed = seed, .now = BEGIN, .tracing = sim.tracing, .tail = sim.tail};
 	for (unsigned i = 0; i < HOSTS; i++)
 		sim.processes[i] = (struct sim_process){.host = (enum sim_host)i, .heap = heaps[i]};
