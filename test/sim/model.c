@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COPIES_DEEP 4u /* copies of copies under way that are looked through */
 #define ENTRIES 65536u
 #define WORDS (CELL / sizeof(uint64_t))
 #define TAG_SHIFT 12u /* bits for the cell */
@@ -186,21 +185,10 @@ static bool possible(const struct entry *e, uint64_t since)
 	return e->dead >= since;
 }
 
-/*
- * May what was replaced since be there again when a COPY looks? After a loss a client's writing anew may
- * have failed, too, and its next fsync hasn't come yet, which is what tells us.
- */
-static bool may_be_back(unsigned cell, const struct entry *e)
-{
-	return e->losses < model.losses && !gone_for_good(cell, e);
-}
-
 static bool may_hold(unsigned cell, uint64_t value, uint64_t since, unsigned depth)
 {
 	for (const struct entry *e = model.cell[cell]; e; e = e->next) {
-		bool as_source = depth < COPIES_DEEP;
-
-		if (!possible(e, since) && !(as_source && may_be_back(cell, e)))
+		if (!possible(e, since))
 			continue;
 		if (e->from < 0 ? e->any || e->value == value
 				: depth && may_hold((unsigned)e->from, value, e->start, depth - 1))
@@ -218,7 +206,7 @@ static void resolve_copy(unsigned cell, struct entry *e)
 	for (const struct entry *s = model.cell[from]; s; s = s->next) {
 		struct entry *other;
 
-		if ((!possible(s, e->start) && !may_be_back(from, s)) || s->from >= 0)
+		if (!possible(s, e->start) || s->from >= 0)
 			continue;
 		if (first) {
 			e->value = s->value;
@@ -353,10 +341,10 @@ void model_read(uint64_t start, unsigned first, unsigned count, const uint8_t *d
 		const uint8_t *at = data + (size_t)i * CELL;
 		uint64_t value = read_value(at);
 
-		bool right = value != NOT_OURS && may_hold(first + i, value, start, COPIES_DEEP);
+		bool right = value != NOT_OURS && may_hold(first + i, value, start, 4);
 
 		if (!right && value != NOT_OURS && model.excuse())
-			right = may_hold(first + i, value, start, COPIES_DEEP);
+			right = may_hold(first + i, value, start, 4);
 		if (!right)
 			explain(first + i, at, "a read is wrong");
 		else
@@ -366,7 +354,7 @@ void model_read(uint64_t start, unsigned first, unsigned count, const uint8_t *d
 
 bool model_may_be_zero(uint64_t start, unsigned cell)
 {
-	return may_hold(cell, 0, start, COPIES_DEEP);
+	return may_hold(cell, 0, start, 4);
 }
 
 /* ---- durability ---- */

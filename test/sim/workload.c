@@ -131,6 +131,9 @@ static void judge_answer(struct user *u, int error, const uint8_t *data, uint64_
 {
 	struct sim_op *op = &u->op;
 
+	/* What a loss brought back is found by copies and hashes before the next fsync tells of it. */
+	if (op->type == SIM_COPY || op->type == SIM_HASH)
+		people_admits_loss();
 	if (modifies(op->type)) {
 		model_end(&u->model, error, op->fua, (unsigned)(length / CELL));
 	} else if (op->type == SIM_FLUSH && error) {
