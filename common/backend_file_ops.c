@@ -104,6 +104,11 @@ static int run_read(struct backend_file *file, struct backend_op *op)
 	return read_range(file, (uint8_t *)op->data + op->moved, r);
 }
 
+static bool lacks_room(int error)
+{
+	return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
 static int run_write(struct backend_file *file, struct backend_op *op)
 {
 	const uint8_t *data = (const uint8_t *)op->data + op->moved;
@@ -116,8 +121,11 @@ static int run_write(struct backend_file *file, struct backend_op *op)
 		return write_range(file, data, r, 0);
 	backend_file_sync_begin(file, &call);
 	error = write_range(file, data, r, RWF_DSYNC);
-	/* What failed: the write, or the sync after it, which must not be forgotten? */
-	if (error && write_range(file, data, r, 0)) {
+	/*
+	 * What failed: the write, or the sync after it, which must not be forgotten? Where writing fails
+	 * now as well, as after a file system has given up, only a lack of room was the write's for sure.
+	 */
+	if (error && lacks_room(error) && write_range(file, data, r, 0)) {
 		backend_file_sync_end(file, op, &call, 0);
 		return error;
 	}

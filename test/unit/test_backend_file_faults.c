@@ -448,6 +448,19 @@ static void a_failed_write_is_no_failed_sync(void **state)
 	assert_int_equal(backend->info.losses, 0);
 }
 
+static void a_write_through_that_may_have_failed_to_sync_counts_as_such(void **state)
+{
+	struct backend_op fua = transfer_op(BACKEND_WRITE, 0, 4096);
+
+	open_backend(XFS_SUPER_MAGIC);
+	fua.fua = true;
+	fault.dsync_write = EIO; /* and what is tried after it */
+	assert_int_equal(run(fua), EIO);
+	assert_int_equal(backend->info.losses, 1);
+	assert_int_equal(run((struct backend_op){.type = BACKEND_FLUSH}), EIO);
+	assert_int_equal(run((struct backend_op){.type = BACKEND_FLUSH}), 0);
+}
+
 /* ---- what the file system doesn't offer ---- */
 
 static void what_cannot_be_punched_is_written_and_not_tried_again(void **state)
@@ -544,6 +557,7 @@ int main(void)
 		TEST(a_flush_fails_when_write_through_took_the_error_away),
 		TEST(write_through_fails_when_a_flush_took_the_error_away),
 		TEST(a_failed_write_is_no_failed_sync),
+		TEST(a_write_through_that_may_have_failed_to_sync_counts_as_such),
 		TEST(what_cannot_be_punched_is_written_and_not_tried_again),
 		TEST(zeroes_without_a_hole_never_punch),
 		TEST(other_errors_of_zeroing_are_not_papered_over),
