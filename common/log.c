@@ -123,12 +123,20 @@ void log_write(enum log_level level, const char *format, ...)
 	va_end(args);
 }
 
-/* Has this caller the line of this second? Of several threads that ask together, one has. */
+/*
+ * Each line costs a second, and `next` says until when they are paid for: as far ahead as a burst
+ * goes. Of several threads that ask together, one passes, or with room for more each may.
+ */
 static bool limit_pass(struct log_limit *limit, uint64_t now)
 {
+	uint64_t ahead = limit->burst ? (limit->burst - 1) * CLOCK_SEC : 0;
 	uint64_t next = atomic_load_explicit(&limit->next, memory_order_relaxed);
 
-	return now >= next && atomic_compare_exchange_strong(&limit->next, &next, now + CLOCK_SEC);
+	while (now + ahead >= next)
+		if (atomic_compare_exchange_weak(&limit->next, &next,
+						 (next > now ? next : now) + CLOCK_SEC))
+			return true;
+	return false;
 }
 
 void log_limited(struct log_limit *limit, enum log_level level, const char *format, ...)

@@ -37,10 +37,12 @@ __attribute__((format(printf, 2, 3))) void log_write(enum log_level level, const
 
 /*
  * For causes that can come a thousand times a second: at most one line a second passes, and the
- * next one that passes tells how many were held back. Zero-initialised; one per place or peer; any
- * thread.
+ * next one that passes tells how many were held back. Zero-initialised, but for `burst`; one per place
+ * or peer; any thread.
  */
 struct log_limit {
+	unsigned
+		burst; /* fixed: lines that may pass at once, after as many quiet seconds; 0 is 1 */
 	_Atomic uint64_t next; /* clock_now() from which a line may pass */
 	_Atomic uint64_t held; /* lines held back since the last one */
 };

@@ -39,6 +39,7 @@ struct export *export_new(struct server *server, const char *name, const char *p
 		if (export->name && export->path) {
 			export->backend = backend;
 			export->server = server;
+			export->claim_limit.burst = FENCE_LOG_BURST;
 			export->refs = 1;
 			memcpy(export->uuid, known->uuid, DST_ID_SIZE);
 			memcpy(export->instance, known->instance, DST_ID_SIZE);

@@ -67,7 +67,7 @@ struct export {
 	struct server *server;
 
 	_Atomic bool sync; /* what is answered is durable: all that changes content has FUA */
-	struct log_limit instance_limit;
+	struct log_limit instance_limit, claim_limit; /* the latter with a burst */
 
 	struct export_tally tallies[EXPORT_MAX_TALLIES];
 

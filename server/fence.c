@@ -213,8 +213,9 @@ static void conclude(struct export *export, int error)
 	fence->known = fence->next;
 	set_holder(fence, fence->claimer);
 	fence->gone_since = clock_now(); /* counts if it is */
-	log_info("export %s: held by %s, epoch %llu", export->name, holder_who(fence, who),
-		 (unsigned long long)fence->known.epoch.counter);
+	log_limited(&export->claim_limit, LOG_LEVEL_INFO, "export %s: held by %s, epoch %llu",
+		    export->name, holder_who(fence, who),
+		    (unsigned long long)fence->known.epoch.counter);
 	end_claim(export, old);
 }
 
@@ -337,8 +338,9 @@ static void begin_claim(struct session *session)
 
 	assert(fence->claim == FENCE_NONE && fence->holder != session);
 	if (fence->known.held)
-		log_warn("export %s: %s takes it over from %s", export->name,
-			 fence_who(session, new), holder_who(fence, old));
+		log_limited(&export->claim_limit, LOG_LEVEL_WARN,
+			    "export %s: %s takes it over from %s", export->name,
+			    fence_who(session, new), holder_who(fence, old));
 	fence->claimer = session;
 	session->claim_error = 0;
 	set_claim(export, FENCE_DRAINING);
@@ -361,7 +363,8 @@ void fence_enter(struct session *session, bool claim)
 /* The old holder, if it comes back, goes on as if nothing had been. */
 static void abandon(struct export *export)
 {
-	log_info("export %s: its new holder is gone before it was let in", export->name);
+	log_limited(&export->claim_limit, LOG_LEVEL_INFO,
+		    "export %s: its new holder is gone before it was let in", export->name);
 	set_claim(export, FENCE_NONE);
 	export->fence.claimer = NULL;
 }

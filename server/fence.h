@@ -38,6 +38,8 @@ struct session;
 
 #define FENCE_PEER (STREAM_ADDRESS_TEXT + 32) /* bytes of the text that says where a client is */
 
+#define FENCE_LOG_BURST 100u /* lines about claims to one export, before they are thinned out */
+
 enum fence_claim { FENCE_NONE, FENCE_DRAINING, FENCE_FLUSHING, FENCE_STORING };
 
 struct fence {

@@ -116,8 +116,9 @@ void lane_log_left(const struct lane *lane, const char *why)
 	char who[LANE_WHO];
 
 	lane_describe(lane, who, sizeof(who));
-	log_info("%s: left export %s, lane %u of %u: %s", who, lane->export->name, lane->index + 1,
-		 lane->lanes, why);
+	log_limited(&lane->worker->left_limit, LOG_LEVEL_INFO,
+		    "%s: left export %s, lane %u of %u: %s", who, lane->export->name,
+		    lane->index + 1, lane->lanes, why);
 }
 
 void lane_finish(struct lane *lane, const char *why)

@@ -174,9 +174,10 @@ static void begin_service(struct lane *lane)
 	}
 	lane_set_state(lane, LANE_READY);
 	lane_describe(lane, who, sizeof(who));
-	log_info("%s: joined export %s, lane %u of %u, %s", who, lane->export->name,
-		 lane->index + 1, lane->lanes,
-		 lane->told_permissions & DST_PERM_WRITE ? "read-write" : "read-only");
+	log_limited(&lane->worker->joined_limit, LOG_LEVEL_INFO,
+		    "%s: joined export %s, lane %u of %u, %s", who, lane->export->name,
+		    lane->index + 1, lane->lanes,
+		    lane->told_permissions & DST_PERM_WRITE ? "read-write" : "read-only");
 	msgio_resume(lane->msgio);
 }
 

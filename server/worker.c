@@ -155,6 +155,7 @@ struct worker *worker_new(struct server *server, unsigned index)
 		return NULL;
 	worker->server = server;
 	worker->index = index;
+	worker->joined_limit.burst = worker->left_limit.burst = WORKER_LOG_BURST;
 	worker->starved_tail = &worker->starved;
 	worker->feed_hook = (struct loop_hook){.callback = feed, .arg = worker};
 	worker->bury_hook = (struct loop_hook){.callback = free_buried, .arg = worker};

@@ -21,6 +21,7 @@ struct server;
 #define WORKER_MEMORY ((uint64_t)256 << 20) /* bytes of payload that requests may hold at a time */
 #define WORKER_LEAST_COST                                                                          \
 	(256u << 10) /* bytes that any buffer counts for, which bounds their number */
+#define WORKER_LOG_BURST 1000u /* clients that come, or leave, with a line each */
 #define WORKER_TICK 1000000000ull /* nanoseconds between looks at the lanes' deadlines */
 
 struct worker {
@@ -46,6 +47,8 @@ struct worker {
 	bool threaded; /* `thread` runs */
 
 	struct log_limit refused_limit, bad_limit, error_limit;
+	struct log_limit joined_limit,
+		left_limit; /* with bursts: all clients may come back at once */
 };
 
 /* The first worker (index 0) runs in the caller's thread, by worker_run(). NULL: errno tells why. */

@@ -208,6 +208,24 @@ static void the_journal_gets_priorities_and_nobody_else(void **state)
 
 #define THREADS 4
 #define LINES 500u
+static void a_burst_passes_and_is_paid_for_in_seconds(void **state)
+{
+	struct log_limit limit = {.burst = 3};
+
+	for (unsigned i = 0; i < 5; i++)
+		log_limited(&limit, LOG_LEVEL_INFO, "burst");
+	assert_string_equal(logged(), "prog: burst\nprog: burst\nprog: burst\n");
+	limit.next -= CLOCK_SEC; /* a second is over: room for one */
+	log_limited(&limit, LOG_LEVEL_INFO, "burst");
+	log_limited(&limit, LOG_LEVEL_INFO, "burst");
+	assert_string_equal(logged(), "prog: burst (and 2 more like this)\n");
+	limit.next = 0; /* quiet for longer than the burst: room for that, and not for more */
+	for (unsigned i = 0; i < 4; i++)
+		log_limited(&limit, LOG_LEVEL_INFO, "burst");
+	assert_string_equal(logged(),
+			    "prog: burst (and 1 more like this)\nprog: burst\nprog: burst\n");
+}
+
 static struct log_limit shared_limit;
 
 static void *write_lines(void *arg)
@@ -261,6 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_line_names_program_and_level),
 		cmocka_unit_test(lines_above_the_level_are_not_written),
+		cmocka_unit_test(a_burst_passes_and_is_paid_for_in_seconds),
 		cmocka_unit_test(errno_survives),
 		cmocka_unit_test(errno_survives_a_full_disk),
 		cmocka_unit_test(what_a_peer_sent_cannot_forge_a_line),
