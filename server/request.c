@@ -304,8 +304,13 @@ static enum record_verdict look_up(struct request *r, const struct wire_header *
 	uint16_t refused = *status;
 
 	if (!slot->record) {
-		if (!refused && !session_record(r->lane->session, slot, LANE_DEPTH))
+		if (!refused && !session_record(r->lane->session, slot, LANE_DEPTH)) {
+			log_limited(&r->lane->worker->error_limit, LOG_LEVEL_ERROR,
+				    "export %s: %s can't write: there are too many lanes to "
+				    "remember, or no memory",
+				    r->lane->export->name, r->lane->peer.text);
 			*status = DST_ENOMEM;
+		}
 		if (*status)
 			return RECORD_NEW;
 	}
