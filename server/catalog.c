@@ -127,6 +127,8 @@ static void flushed(struct backend_op *op, int error)
 		log_error("export %s: the flush before it is closed failed, so its clients will "
 			  "write anew what they still have: %s",
 			  export->name, strerror(error));
+	if (error && export->server->stopping)
+		export->server->catalog.unflushed = true;
 	export->settled = !error;
 	catalog_begin_chore(export->server, &export->chore, run_close);
 }

@@ -42,6 +42,8 @@ struct catalog {
 	bool retry_posted;
 	struct loop_work *closed; /* to be posted there when all are closed; NULL: nobody waits */
 
+	bool unflushed; /* of the first worker's thread: the flush of one that is closed at the end failed */
+
 	/* Fixed. */
 	struct offload *chores;
 	pthread_cond_t chores_done; /* with the server's lock */

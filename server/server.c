@@ -95,7 +95,7 @@ static void on_closed(void *arg)
 
 	loop_timer_cancel(&server->stop_timer);
 	log_info("stopped");
-	server->exit_status = 0;
+	server->exit_status = server->catalog.unflushed;
 	loop_stop(server->workers[0]->loop);
 }
 

@@ -66,7 +66,7 @@ struct server {
 	bool stopping;
 	bool lanes_gone; /* stopping: all that is left is to flush and close the exports */
 	uint64_t stop_until; /* clock_now() then */
-	int exit_status;
+	int exit_status; /* 1: not all that was answered is durable, or was answered at all */
 };
 
 /*
