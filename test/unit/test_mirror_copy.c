@@ -466,67 +466,78 @@ static unsigned pick(unsigned bound)
 	return rng / 65536 % bound;
 }
 
-/* Writers all the time, while nodes come and go, and each hesitates now and then. */
-static void newest_data_always_wins(void **state)
+static uint8_t model[DISK_SIZE];
+static struct io ios[WRITERS];
+static bool used[WRITERS];
+
+/* One of the writers, if it is idle. */
+static void write_somewhere(void)
 {
-	static uint8_t model[DISK_SIZE];
-	struct io ios[WRITERS];
-	bool used[WRITERS] = {false};
+	unsigned at = pick(WRITERS), length = 4096 * (1 + pick(8));
+	uint64_t offset = (uint64_t)pick((unsigned)(data_size() - length) / 512) * 512;
 
-	begin(3);
-	memset(model, 0, sizeof(model));
-	for (unsigned step = 0; step < 6000; step++) {
-		unsigned at = pick(WRITERS), disk = 1 + pick(2), length = 4096 * (1 + pick(8));
-		uint64_t offset = (uint64_t)pick((unsigned)(data_size() - length) / 512) * 512;
-
-		records_forget();
-		if (used[at] && ios[at].done) {
-			assert_int_equal(ios[at].error, 0);
-			io_write_end(&ios[at]);
-			used[at] = false;
-		}
-		if (!used[at]) {
-			io_write_begin(&ios[at], offset, length, (uint8_t)(1 + pick(255)));
-			memset(model + offset, ios[at].buf->data[0], length);
-			used[at] = true;
-		}
-		if (!pick(30)) {
-			if (f.disks[disk].dead)
-				disk_revive(disk);
-			else if (!f.disks[3 - disk].dead)
-				disk_die(disk);
-		}
-		f.disks[disk].holds_data = !pick(4);
-		loop_defer(f.worker.loop, &f.disks[disk].hook);
-		for (unsigned i = 0; i < 3; i++)
-			f.mirror->nodes[i].retry_at = 0;
-		if (!pick(100))
-			look_now();
-		f.mirror->copy->users_at = 0;
-		mirror_copy_poke(f.mirror);
-		mirror_home_poke(f.mirror);
-		for (unsigned turns = pick(4); turns; turns--)
-			one_turn();
+	if (used[at] && !ios[at].done)
+		return;
+	if (used[at]) {
+		assert_int_equal(ios[at].error, 0);
+		io_write_end(&ios[at]);
 	}
-	for (unsigned i = 0; i < 3; i++) {
+	io_write_begin(&ios[at], offset, length, (uint8_t)(1 + pick(255)));
+	memset(model + offset, ios[at].buf->data[0], length);
+	used[at] = true;
+}
+
+static void hesitate(void)
+{
+	for (unsigned i = 0; i < f.count; i++) {
+		f.disks[i].holds_data = !pick(2);
+		loop_defer(f.worker.loop, &f.disks[i].hook);
+		f.mirror->nodes[i].retry_at = 0;
+	}
+	f.mirror->copy->users_at = 0;
+	mirror_copy_poke(f.mirror);
+	mirror_home_poke(f.mirror);
+	for (unsigned turns = pick(4); turns; turns--)
+		one_turn();
+}
+
+static void all_ends(void)
+{
+	for (unsigned i = 0; i < f.count; i++)
 		disk_release(&f.disks[i]);
-		disk_revive(i);
-	}
-	retry_now();
-	copy_now();
-	look_now();
-	retry_now();
+	settle();
 	copy_now();
 	look_now();
 	for (unsigned i = 0; i < WRITERS; i++) {
-		assert_true(!used[i] || ios[i].done);
-		if (used[i])
-			io_write_end(&ios[i]);
+		if (!used[i])
+			continue;
+		assert_true(ios[i].done);
+		io_write_end(&ios[i]);
+		used[i] = false;
 	}
-	for (unsigned i = 0; i < 3; i++)
-		assert_memory_equal(f.disks[i].image, model, data_size());
-	assert_in_sync(1);
-	assert_in_sync(2);
+}
+
+/* Writers all the time, while a node is away and copied to, and each hesitates now and then. */
+static void newest_data_always_wins(void **state)
+{
+	begin(3);
+	memset(model, 0, sizeof(model));
+	for (unsigned round = 0; round < 60; round++) {
+		unsigned disk = 1 + pick(2);
+
+		records_forget();
+		for (unsigned step = 0; step < 200; step++) {
+			if (step == 20)
+				disk_die(disk);
+			else if (step == 60)
+				disk_revive(disk);
+			write_somewhere();
+			hesitate();
+		}
+		all_ends();
+		assert_in_sync(disk);
+		assert_memory_equal(f.disks[disk].image, model, data_size());
+	}
 	end();
 }
 
@@ -567,6 +578,60 @@ static void a_cancelled_write_leaves_nodes_equal(void **state)
 	assert_int_equal(mirror_bits_next(&f.mirror->suspect, 0), f.mirror->regions);
 	assert_in_sync(1);
 	io_write_end(&io);
+	end();
+}
+
+/* What was given up may yet be carried out there: only then are nodes made equal. */
+static void nothing_is_equal_before_what_was_given_up_is_over(void **state)
+{
+	struct io io;
+
+	begin(2);
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	f.disks[1].holds_data = f.disks[1].orphans_stay = true;
+	io_write_begin(&io, 0, 4096, 2);
+	settle();
+	target_cancel(f.target, &io.request, EINTR);
+	io_write_end(&io);
+	disk_release(&f.disks[1]);
+	copy_now();
+	assert_true(mirror_bits_get(&f.mirror->suspect, 0));
+	assert_int_equal(f.disks[1].image[0], 1);
+	f.disks[1].image[0] = 3; /* late, and half of it */
+	disk_drop_orphans(&f.disks[1]);
+	copy_now();
+	assert_false(mirror_bits_get(&f.mirror->suspect, 0));
+	assert_in_sync(1);
+	end();
+}
+
+/* A user's request waits for it as well, and would have found the node failed: so does copying. */
+static void what_is_never_over_is_a_failure(void **state)
+{
+	struct io io;
+
+	begin(2);
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	f.disks[1].holds_data = f.disks[1].orphans_stay = true;
+	io_write_begin(&io, 0, 4096, 2);
+	settle();
+	target_cancel(f.target, &io.request, EINTR);
+	io_write_end(&io);
+	disk_release(&f.disks[1]);
+	f.policy.timeout = 0;
+	f.mirror->copy->tick.callback(f.mirror->copy);
+	copy_now();
+	f.mirror->copy->tick.callback(f.mirror->copy);
+	settle();
+	f.policy.timeout = 10 * CLOCK_SEC;
+	copy_now();
+	assert_int_equal(f.mirror->nodes[1].state, MIRROR_NODE_FAILED);
+	assert_false(mirror_bits_get(&f.mirror->suspect, 0));
+	disk_drop_orphans(&f.disks[1]);
+	come_back(1);
+	copy_now();
+	look_now();
+	assert_in_sync(1);
 	end();
 }
 
@@ -775,6 +840,8 @@ int main(void)
 		cmocka_unit_test(newest_data_always_wins),
 		cmocka_unit_test(after_a_crash_regions_are_made_equal),
 		cmocka_unit_test(a_cancelled_write_leaves_nodes_equal),
+		cmocka_unit_test(nothing_is_equal_before_what_was_given_up_is_over),
+		cmocka_unit_test(what_is_never_over_is_a_failure),
 		cmocka_unit_test(what_has_no_other_side_is_equal),
 		cmocka_unit_test(a_large_region_is_copied_in_several_windows),
 		cmocka_unit_test(what_becomes_suspect_meanwhile_is_done_again),
