@@ -124,6 +124,11 @@ void mirror_change_begin(struct mirror *mirror);
  * don't do, the state is REFUSED, with the reason. */
 void mirror_node_judge(struct mirror_node *node,
 		       const uint8_t copies[MIRROR_COPIES][MIRROR_MAP_BLOCK]);
+/*
+ * The node is blank at its end. If it has grown, its superblocks are where its end was: another size
+ * that the mirror, the witness or other nodes know of, and that wasn't tried. 0: there is none.
+ */
+uint64_t mirror_size_to_try(const struct mirror_node *node);
 /* Adds reads of all its copies to the batch. 0 or ENOMEM. */
 int mirror_supers_read(struct mirror_batch *batch, struct mirror_node *node,
 		       uint8_t copies[MIRROR_COPIES][MIRROR_MAP_BLOCK]);

@@ -129,6 +129,8 @@ struct mirror_node {
 	struct mirror_super found; /* as it was read, while it is judged */
 	bool reading, read; /* its superblocks; `found` and `blank` are from there */
 	bool blank;
+	uint64_t tried[MIRROR_MAX_NODES]; /* sizes at which there were no superblocks */
+	unsigned tried_count;
 	bool unsure; /* a superblock that failed may have been written: read before the next one */
 	bool suspended; /* by command: not looked at when it comes back */
 	uint64_t retry_at, retry_delay; /* FAILED: when it is looked at again, nanoseconds */

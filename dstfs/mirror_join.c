@@ -75,11 +75,29 @@ static void on_joined(struct mirror *mirror, struct mirror_change *change, int e
 	mirror_home_poke(mirror);
 }
 
+static void read_node(struct mirror_node *node, uint64_t size);
+
+/* It may have grown, and have its superblocks elsewhere: true if that is being looked at. */
+static bool read_elsewhere(struct mirror_node *node)
+{
+	uint64_t size = node->blank ? mirror_size_to_try(node) : 0;
+
+	if (!size)
+		return false;
+	node->tried[node->tried_count++] = size;
+	node->read = false;
+	read_node(node, size);
+	return true;
+}
+
 static void join_one(struct mirror_node *node)
 {
 	struct mirror *mirror = node->mirror;
-	const char *wrong = judge_one(node);
+	const char *wrong;
 
+	if (read_elsewhere(node))
+		return;
+	wrong = judge_one(node);
 	node->read = false;
 	if (wrong) {
 		refuse(node, wrong);
@@ -142,13 +160,13 @@ static void on_read(struct mirror_batch *batch, void *arg)
 	mirror_home_poke(mirror);
 }
 
-static void read_node(struct mirror_node *node)
+static void read_node(struct mirror_node *node, uint64_t size)
 {
 	struct mirror *mirror = node->mirror;
 	struct node_reading *reading = malloc(sizeof(*reading));
 	struct mirror_batch *batch = reading ? mirror_batch_new(mirror, on_read, reading) : NULL;
 
-	node->size = node->target->size;
+	node->size = size;
 	if (node->size < MIRROR_MIN_SIZE) {
 		free(reading);
 		mirror_batch_free(&batch);
@@ -274,8 +292,10 @@ static void look_at(struct mirror_node *node)
 		node->mirror->work->joining.judged = false;
 	}
 	if (node->state == MIRROR_NODE_UNKNOWN && ready && !node->read && !node->reading &&
-	    !node->suspended)
-		read_node(node);
+	    !node->suspended) {
+		node->tried_count = 0;
+		read_node(node, node->target->size);
+	}
 }
 
 void mirror_join_look(struct mirror *mirror)
@@ -284,6 +304,11 @@ void mirror_join_look(struct mirror *mirror)
 		return;
 	for (unsigned i = 0; i < mirror->node_count; i++)
 		look_at(&mirror->nodes[i]);
-	if (mirror->phase == MIRROR_WAITING && !mirror->work->joining.judged)
-		judge(mirror);
+	if (mirror->phase != MIRROR_WAITING || mirror->work->joining.judged)
+		return;
+	load_witness(mirror);
+	for (unsigned i = 0; i < mirror->node_count; i++)
+		if (mirror->nodes[i].read)
+			read_elsewhere(&mirror->nodes[i]);
+	judge(mirror);
 }

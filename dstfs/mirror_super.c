@@ -37,6 +37,38 @@ void mirror_node_judge(struct mirror_node *node,
 	}
 }
 
+static bool worth_trying(const struct mirror_node *node, uint64_t size)
+{
+	if (size < MIRROR_MIN_SIZE || size >= node->target->size)
+		return false;
+	for (unsigned i = 0; i < node->tried_count; i++)
+		if (node->tried[i] == size)
+			return false;
+	return node->tried_count < MIRROR_MAX_NODES;
+}
+
+static uint64_t size_in(const struct mirror_node *node, const struct mirror_super *super)
+{
+	for (unsigned slot = 0; slot < MIRROR_MAX_NODES; slot++)
+		if (worth_trying(node, super->members[slot].size))
+			return super->members[slot].size;
+	return 0;
+}
+
+uint64_t mirror_size_to_try(const struct mirror_node *node)
+{
+	const struct mirror *mirror = node->mirror;
+	uint64_t size = mirror->phase == MIRROR_RUNNING ? size_in(node, &mirror->super) : 0;
+
+	for (unsigned i = 0; i < mirror->node_count && !size; i++)
+		if (mirror->nodes[i].read && !mirror->nodes[i].blank)
+			size = size_in(node, &mirror->nodes[i].found);
+	for (unsigned slot = 0; slot < MIRROR_MAX_NODES && !size; slot++)
+		if (mirror->witness.known && worth_trying(node, mirror->witness.sizes[slot]))
+			size = mirror->witness.sizes[slot];
+	return size;
+}
+
 int mirror_super_write(struct mirror_batch *batch, struct mirror_node *node,
 		       const struct mirror_super *super)
 {

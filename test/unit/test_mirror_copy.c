@@ -21,16 +21,6 @@ static bool identical(unsigned a, unsigned b)
 	return !memcmp(f.disks[a].image, f.disks[b].image, data_size());
 }
 
-/* As if users had been idle for long, and what failed were due. */
-static void copy_now(void)
-{
-	for (unsigned i = 0; i < 20; i++) {
-		f.mirror->copy->users_at = f.mirror->copy->rate_until = 0;
-		mirror_copy_poke(f.mirror);
-		settle();
-	}
-}
-
 /* As if users were at work all the time: a window at a time. */
 static void copy_while_busy(void)
 {

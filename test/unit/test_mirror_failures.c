@@ -619,6 +619,39 @@ static void a_blank_node_is_not_touched(void **state)
 	fixture_end();
 }
 
+static void grow(unsigned disk)
+{
+	memset(f.disks[disk].image + DISK_SIZE, 0, DISK_ROOM - DISK_SIZE);
+	f.disks[disk].base.size = DISK_ROOM;
+}
+
+/* Its superblocks are where its end was, which the others know, or the witness. */
+static void a_node_that_has_grown_is_known_again(void **state)
+{
+	begin_in_sync(2);
+	start();
+	disk_die(1);
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	grow(1);
+	disk_revive(1);
+	retry_now();
+	copy_all(1);
+	assert_int_equal(f.mirror->nodes[1].state, MIRROR_NODE_IN_SYNC);
+	assert_int_equal(do_write(0, 4096, 2), 0);
+	detach();
+	start(); /* b is found by what a knows */
+	assert_int_equal(f.target->state, TARGET_READY);
+	assert_int_equal(f.mirror->read_set, 3);
+	stop();
+	grow(0);
+	start(); /* and now both, by the witness */
+	assert_int_equal(f.target->state, TARGET_READY);
+	assert_int_equal(f.target->size, mirror_data_size(DISK_SIZE));
+	assert_int_equal(do_read(0), 2);
+	stop();
+	fixture_end();
+}
+
 static void the_mirror_can_end_at_any_time(void **state)
 {
 	for (unsigned steps = 0; steps < 40; steps++) {
@@ -670,6 +703,7 @@ int main(void)
 		cmocka_unit_test(alternate_loss_is_refused),
 		cmocka_unit_test(split_brain_is_refused),
 		cmocka_unit_test(a_blank_node_is_not_touched),
+		cmocka_unit_test(a_node_that_has_grown_is_known_again),
 		cmocka_unit_test(the_mirror_can_end_at_any_time),
 	};
 
