@@ -4,6 +4,8 @@
  * disk, and started anew from what was there: with all nodes or only some, with the witness or
  * without it, after a crash of the client or a loss of power everywhere. Whatever it starts with, it
  * never serves what is older than what was acknowledged, and never one value, then another.
+ *
+ * timeout: 300
  */
 #include "dstfs/mirror.h"
 
