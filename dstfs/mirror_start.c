@@ -372,7 +372,7 @@ static bool force_one(struct judge *judge)
 		if (judge->start->roles[i] == MIRROR_ROLE_PARTIAL)
 			judge->start->roles[i] = MIRROR_ROLE_COMPARE;
 	judge->start->roles[best] = MIRROR_ROLE_IN_SYNC;
-	judge->start->stale = true;
+	judge->start->forced = judge->start->stale = true;
 	/* Its past is that of what comes now: those that have moved on without it are split brain. */
 	judge->start->newest = best;
 	say(judge, "%s serves what it had in generation %llu", judge->found[best].name,
