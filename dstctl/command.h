@@ -22,6 +22,11 @@ enum exit_status {
 #define OPTION_FORCE 0x20u
 #define OPTION_FROM 0x40u
 #define OPTION_EQUAL 0x80u
+#define OPTION_REPAIR 0x100u
+#define OPTION_STOP 0x200u
+#define OPTION_WATCH 0x400u
+#define OPTION_PAUSE 0x800u
+#define OPTION_RESUME 0x1000u
 #define OPTION_PICK (OPTION_MOUNT | OPTION_SOCKET) /* at most one of them comes */
 
 struct options {

@@ -2,6 +2,7 @@
 /* main.c - dstctl: command line, table of commands. */
 #include "common/text.h"
 #include "dstctl/command.h"
+#include "dstctl/copying.h"
 #include "dstctl/human.h"
 #include "dstctl/mirror.h"
 #include "dstctl/status.h"
@@ -25,6 +26,12 @@ static const struct command commands[] = {
 	 OPTION_PICK, set_run},
 	{"reattach", "VOLUME", "attach again after another writer has taken over", 1, 1,
 	 OPTION_PICK | OPTION_TAKEOVER, reattach_run},
+	{"is", "VOLUME STATE", "is the mirror in-sync, resyncing, degraded or failed?", 2, 2,
+	 OPTION_PICK, is_run},
+	{"resync", "VOLUME", "how far nodes of a mirror that were away have got", 1, 1,
+	 OPTION_PICK | OPTION_WATCH | OPTION_PAUSE | OPTION_RESUME, resync_run},
+	{"verify", "VOLUME", "compare the nodes of a mirror while it is in use", 1, 1,
+	 OPTION_PICK | OPTION_REPAIR | OPTION_FROM | OPTION_STOP, verify_run},
 	{"mirror", "ACTION VOLUME", "create, inspect, check or repair one that isn't mounted", 2, 2,
 	 OPTION_JSON | OPTION_CONFIG | OPTION_FORCE | OPTION_FROM | OPTION_EQUAL, mirror_run},
 };
@@ -42,8 +49,13 @@ static const struct option_row {
 	{0, "mount", "DIR", OPTION_MOUNT, "only the dstfs that is mounted on DIR"},
 	{0, "socket", "PATH", OPTION_SOCKET, "only the daemon with this control socket"},
 	{0, "takeover", NULL, OPTION_TAKEOVER, "reattach: take the export over, whoever holds it"},
+	{0, "watch", NULL, OPTION_WATCH, "resync: until it is done"},
+	{0, "pause", NULL, OPTION_PAUSE, "resync: stays where it is until --resume"},
+	{0, "resume", NULL, OPTION_RESUME, "resync: go on after --pause"},
+	{0, "repair", NULL, OPTION_REPAIR, "verify: mend what differs, from the majority"},
+	{0, "stop", NULL, OPTION_STOP, "verify: break off the one that is under way"},
 	{'c', "config", "FILE", OPTION_CONFIG, "mirror: the configuration of the volumes"},
-	{0, "from", "NODE", OPTION_FROM, "mirror: the node whose data is kept"},
+	{0, "from", "NODE", OPTION_FROM, "mirror, verify: the node whose data is right"},
 	{0, "assume-equal", NULL, OPTION_EQUAL, "mirror create: the nodes hold the same data"},
 	{0, "force", NULL, OPTION_FORCE, "mirror: though something is overwritten or lost"},
 	{'h', "help", NULL, 0, "print this and exit"},

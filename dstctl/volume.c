@@ -70,12 +70,24 @@ static json_t *find_owner(const struct options *options, const char *volume)
 	return owner;
 }
 
-/*
- * Sends the command, whose arguments are the rest of `request`, which is taken over, to the dstfs that
- * has the volume. Returns its answer, or NULL: stderr tells why.
- */
-static json_t *call_owner(const struct options *options, const char *command, const char *volume,
-			  json_t *request)
+json_t *volume_find(const struct options *options, const char *volume)
+{
+	json_t *owner = find_owner(options, volume), *found = NULL, *name, *each;
+	size_t index;
+
+	if (!owner)
+		return NULL;
+	name = control_string(volume);
+	json_array_foreach(json_object_get(owner, "volumes"), index,
+			   each) if (json_equal(json_object_get(each, "name"), name)) found = each;
+	json_incref(found);
+	json_decref(name);
+	json_decref(owner);
+	return found;
+}
+
+json_t *volume_call(const struct options *options, const char *command, const char *volume,
+		    json_t *request)
 {
 	json_t *owner = find_owner(options, volume), *answer = NULL;
 	char reason[512] = "";
@@ -110,7 +122,7 @@ static enum exit_status done(json_t *answer)
 
 enum exit_status fail_run(const struct options *options, int argc, char **argv)
 {
-	json_t *answer = call_owner(options, "fail", argv[0], json_object());
+	json_t *answer = volume_call(options, "fail", argv[0], json_object());
 	int64_t requests = human_count(answer, "requests");
 
 	if (answer)
@@ -159,12 +171,12 @@ enum exit_status set_run(const struct options *options, int argc, char **argv)
 	}
 	if (json_object_set_new(request, "options", pairs))
 		human_no_memory();
-	return done(call_owner(options, "set", argv[0], request));
+	return done(volume_call(options, "set", argv[0], request));
 }
 
 enum exit_status reattach_run(const struct options *options, int argc, char **argv)
 {
 	json_t *request = json_pack("{s:b}", "takeover", (options->given & OPTION_TAKEOVER) != 0);
 
-	return done(call_owner(options, "reattach", argv[0], request));
+	return done(volume_call(options, "reattach", argv[0], request));
 }

@@ -5,6 +5,18 @@
 
 #include "dstctl/command.h"
 
+#include <jansson.h>
+
+/*
+ * Sends the command, whose arguments are the rest of `request`, which is taken over, to the dstfs that
+ * has the volume. Returns its answer, or NULL: stderr tells why.
+ */
+json_t *volume_call(const struct options *options, const char *command, const char *volume,
+		    json_t *request);
+
+/* What that dstfs's status says of the volume, a new reference; NULL: stderr tells why. */
+json_t *volume_find(const struct options *options, const char *volume);
+
 /* A command's run(), each: see command.h. The first argument is the volume's name. */
 enum exit_status fail_run(const struct options *options, int argc, char **argv);
 enum exit_status set_run(const struct options *options, int argc, char **argv);
