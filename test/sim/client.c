@@ -136,11 +136,13 @@ static void io_cancel(void *arg)
 {
 	struct io *io = arg;
 
-	io->cancelling = false;
-	if (io->done)
-		io_free(io);
-	else
+	if (!io->done) {
 		volume_cancel(&io->io, io->cancel_error);
+		if (!io->done)
+			sim_fail("invariant 19: an operation goes on after it was cancelled");
+	}
+	io->cancelling = false;
+	io_free(io);
 }
 
 void sim_client_cancel(enum sim_host host, struct sim_op *op, int error)
@@ -172,6 +174,7 @@ static void set_policy(struct target_policy *policy, const struct sim_client_con
 	policy->ping = config->ping;
 	policy->checksum = config->checksum;
 	policy->takeover = config->takeover;
+	policy->read_only = config->read_only;
 	policy->retain = config->retain;
 	policy->ping_timeout = config->ping_timeout;
 }
@@ -240,7 +243,9 @@ void sim_client_stop(enum sim_host host)
 void sim_client_crash(enum sim_host host)
 {
 	sim_client_collect(host);
-	sim_trace("client %c: is killed", 'A' + (int)(host - HOST_CLIENT_A));
+	sim_trace("%s is killed", host == HOST_CLIENT_A   ? "client A"
+				  : host == HOST_CLIENT_B ? "client B"
+							  : "the reader");
 	gone(host);
 }
 

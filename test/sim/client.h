@@ -6,8 +6,6 @@
 
 #include "test/sim/sim.h"
 
-#define SIM_CLIENTS 2u /* machines: HOST_CLIENT_A, HOST_CLIENT_B */
-
 struct sim_client_config {
 	unsigned workers;
 	unsigned max_inflight;
@@ -16,7 +14,7 @@ struct sim_client_config {
 	unsigned resends; /* UINT32_MAX: for ever */
 	uint64_t retain; /* bytes */
 	bool checksum;
-	bool takeover;
+	bool takeover, read_only;
 };
 
 enum sim_op_type {

@@ -14,6 +14,7 @@
 	X(HASHES, "hashes")                                                                        \
 	X(EXTENTS, "extents")                                                                      \
 	X(FUA, "with FUA")                                                                         \
+	X(READER_READS, "reads of another client")                                                 \
 	X(CANCELS, "cancelled by the caller")                                                      \
 	X(ERRORS, "failed upward")                                                                 \
 	/* Faults of the network. */                                                               \
@@ -36,6 +37,7 @@
 	X(SERVER_FREEZES, "server: frozen")                                                        \
 	X(POWER_CUTS, "server: power cut")                                                         \
 	X(SECTORS_LOST, "server: sectors lost in power cuts")                                      \
+	X(CLIENT_STOPS, "client: stopped in order and started anew")                               \
 	X(CLIENT_CRASHES, "client: crashed")                                                       \
 	X(CLIENT_FREEZES, "client: frozen")                                                        \
 	X(CLIENT_INTRUDERS, "client: another one started without the right to take over")          \

@@ -162,6 +162,11 @@ static bool crash_client(void)
 	return config.clients && people_crash();
 }
 
+static bool stop_client(void)
+{
+	return config.clients && people_stop();
+}
+
 static bool take_over(void)
 {
 	if (!config.clients)
@@ -226,10 +231,10 @@ static const struct {
 	unsigned weight; /* all together: 100 */
 	bool (*happen)(void); /* false: not now */
 } kinds[] = {
-	{31, disturb_network}, {1, grow},          {2, fail_by_command}, {8, partition},
-	{2, disturb_state},    {13, crash_server}, {6, stop_server},     {9, cut_power},
-	{6, freeze_server},    {4, freeze_client}, {4, crash_client},    {4, take_over},
-	{10, disturb_disk},
+	{30, disturb_network}, {1, stop_client},   {1, grow},          {2, fail_by_command},
+	{8, partition},        {2, disturb_state}, {13, crash_server}, {6, stop_server},
+	{9, cut_power},        {6, freeze_server}, {4, freeze_client}, {4, crash_client},
+	{4, take_over},        {10, disturb_disk},
 };
 
 /* The next one comes after so many more operations, or after a while. */

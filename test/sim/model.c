@@ -97,6 +97,13 @@ uint64_t model_tag(const uint8_t *data)
 	return value == NOT_OURS ? 0 : value >> TAG_SHIFT;
 }
 
+bool model_was_written(const uint8_t *data)
+{
+	uint64_t value = read_value(data);
+
+	return value != NOT_OURS && value >> TAG_SHIFT < model.next_tag;
+}
+
 /* ---- entries ---- */
 
 uint64_t model_now(void)

@@ -38,6 +38,7 @@ void model_reset(unsigned cells, bool (*excuse)(void));
 void model_grow(unsigned cells); /* by so many, which hold zeros */
 uint64_t model_new_tag(void);
 void model_fill(uint8_t *data, uint64_t tag, unsigned cell);
+bool model_was_written(const uint8_t *data); /* anywhere, by anybody, or zeros */
 uint64_t model_tag(const uint8_t *data); /* of the content of a cell; 0: zeros, or none of ours */
 
 /* Has the write whose content this is been acknowledged? */

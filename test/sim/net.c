@@ -19,6 +19,7 @@
 #define CONNECTIONS 4096u
 #define SEGMENTS 256u /* on their way in a pipe */
 #define STALL_MOST (20 * SEC)
+#define KEEPALIVE (20 * SEC)
 
 struct segment {
 	size_t size;
@@ -55,6 +56,7 @@ struct end {
 	struct sim_event reset; /* breaks it */
 	uint64_t ack_timeout; /* NEVER: none */
 	struct sim_event unacked;
+	struct sim_event keepalive; /* the server's: it asks who is silent whether it is there */
 };
 
 struct connection {
@@ -281,6 +283,19 @@ static void unacked(void *arg)
 	sim_trace("connection %d: nothing was acknowledged in time", end->connection->number);
 	end->error = ETIMEDOUT;
 	update(end);
+}
+
+/* A probe of the server's machine is answered by the other one's if that knows the connection. */
+static void keepalive(void *arg)
+{
+	struct end *end = arg;
+	struct end *other = &end->connection->ends[!end->side];
+
+	if (!end->alive || end->error)
+		return;
+	if (!other->alive || other->error || other->gone)
+		send_reset(other);
+	sim_event_set(&end->keepalive, KEEPALIVE);
 }
 
 static void segment_arrived(void *arg)
@@ -531,6 +546,7 @@ static void end_init(struct connection *c, unsigned side, enum sim_host host)
 		.reset = {.run = reset_came, .arg = end},
 		.ack_timeout = NEVER,
 		.unacked = {.run = unacked, .arg = end},
+		.keepalive = {.run = keepalive, .arg = end},
 	};
 }
 
@@ -576,6 +592,7 @@ struct stream *stream_socket_accept(struct loop *loop, int fd, const struct stre
 	end->base.arg = arg;
 	end->loop = loop;
 	end->open = true;
+	sim_event_set(&end->keepalive, KEEPALIVE);
 	return &end->base;
 }
 

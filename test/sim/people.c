@@ -17,6 +17,8 @@ static struct sim_event retreat; /* it gives up */
 static uint64_t taking_since; /* flush errors of the disk then */
 static uint64_t admitted; /* losses, by the client in use */
 static struct sim_event restart;
+static bool leaving; /* the client in use is stopped as soon as it has nothing to do */
+static bool released; /* it has let go of the export */
 static bool strange; /* the server isn't the one that the client in use knew */
 
 static enum sim_host other(enum sim_host h)
@@ -56,7 +58,7 @@ static void check_lease(enum sim_host before)
 {
 	uint64_t seen = workload_served(before); /* the server saw it then, or later */
 
-	if (!forced && !strange && seen && sim.now - seen < lease)
+	if (!forced && !strange && !released && seen && sim.now - seen < lease)
 		sim_fail("invariant 5: client %c was let in without force %llu ms after the holder "
 			 "was served, within its lease",
 			 'A' + (int)(other(before) - HOST_CLIENT_A),
@@ -82,7 +84,7 @@ static void changed_hands(void)
 		sim_client_crash(before);
 		model_client_gone(life, true, false);
 	}
-	strange = false;
+	strange = released = false;
 	admitted = sim_client_losses(host);
 	lives[host] = ++life;
 	workload_use(host, life);
@@ -103,11 +105,26 @@ bool people_admits_loss(void)
 	return true;
 }
 
+static void stop_if_idle(void)
+{
+	if (!leaving || workload_under_way())
+		return;
+	leaving = false;
+	if (!sim_client_running(host))
+		return;
+	sim_client_stop(host);
+	model_client_gone(life, true, false);
+	released = true;
+	sim_event_set(&restart, sim_random(SEC));
+}
+
 void people_watch(void)
 {
+	stop_if_idle();
 	if (taking_over && sim_client_ready(other(host)))
 		changed_hands();
-	if (!taking_over && !restart.place && sim_client_fenced(host)) { /* the state was lost */
+	if (!taking_over && !leaving && !restart.place &&
+	    sim_client_fenced(host)) { /* the state was lost */
 		sim_trace("the client in use is fenced");
 		begin_takeover(true);
 	}
@@ -115,12 +132,30 @@ void people_watch(void)
 
 static void on_restart(void *arg)
 {
-	begin_takeover(strange || sim_chance(70)); /* the old one may have got in anew */
+	workload_pause(false);
+	begin_takeover(strange ||
+		       (!released && sim_chance(70))); /* strange: the old one may be in */
+}
+
+static bool busy(void)
+{
+	return taking_over || leaving || restart.place;
+}
+
+bool people_stop(void)
+{
+	if (busy() || !sim_client_ready(host))
+		return false;
+	sim_count(COUNT_CLIENT_STOPS);
+	sim_trace("the client is to be stopped");
+	leaving = true;
+	workload_pause(true);
+	return true;
 }
 
 bool people_crash(void)
 {
-	if (taking_over || restart.place || !sim_client_running(host))
+	if (busy() || !sim_client_running(host))
 		return false;
 	sim_count(COUNT_CLIENT_CRASHES);
 	sim_client_crash(host);
@@ -132,7 +167,7 @@ bool people_crash(void)
 
 bool people_take_over(void)
 {
-	if (taking_over || restart.place || !sim_client_ready(host))
+	if (busy() || !sim_client_ready(host))
 		return false;
 	sim_count(COUNT_CLIENT_TAKEOVERS);
 	sim_trace("another client takes over");
@@ -142,7 +177,7 @@ bool people_take_over(void)
 
 bool people_lose_server(void)
 {
-	if (taking_over || restart.place || !sim_client_running(host))
+	if (busy() || !sim_client_running(host))
 		return false;
 	strange = true;
 	workload_client_challenged(host);
@@ -152,7 +187,7 @@ bool people_lose_server(void)
 
 bool people_take_back(void)
 {
-	if (taking_over || restart.place || !sim_client_fenced(other(host)))
+	if (busy() || !sim_client_fenced(other(host)))
 		return false;
 	sim_count(COUNT_CLIENT_REATTACHES);
 	sim_trace("client %c is attached anew", 'A' + (int)(other(host) - HOST_CLIENT_A));
@@ -174,7 +209,7 @@ static void on_retreat(void *arg)
 
 bool people_intrude(void)
 {
-	if (taking_over || restart.place || !sim_client_ready(host))
+	if (busy() || !sim_client_ready(host))
 		return false;
 	sim_count(COUNT_CLIENT_INTRUDERS);
 	sim_trace("another client comes without the right to take over");
@@ -204,7 +239,7 @@ enum sim_host people_host(void)
 
 bool people_settled(void)
 {
-	return !taking_over && !restart.place;
+	return !busy();
 }
 
 void people_reset(const struct sim_client_config *c, uint64_t l)
@@ -212,7 +247,7 @@ void people_reset(const struct sim_client_config *c, uint64_t l)
 	config = *c;
 	lease = l;
 	admitted = 0;
-	strange = false;
+	strange = leaving = released = false;
 	retreat = (struct sim_event){.run = on_retreat};
 	host = HOST_CLIENT_A;
 	life = 0;

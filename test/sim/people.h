@@ -11,6 +11,7 @@
 void people_reset(const struct sim_client_config *config, uint64_t lease);
 void people_begin(void);
 enum sim_host people_host(void); /* of the client in use */
+bool people_stop(void); /* likewise, once nothing is under way, and in good order */
 bool people_crash(void); /* the client in use; another is started a while later. False: not now */
 /* Another is started beside it, without the right to take over. It must not be let in while the first one
  * is served; it goes after a while. False: not now */

@@ -7,6 +7,7 @@
 #include "test/sim/model.h"
 #include "test/sim/net.h"
 #include "test/sim/people.h"
+#include "test/sim/reader.h"
 #include "test/sim/server.h"
 #include "test/sim/state.h"
 #include "test/sim/workload.h"
@@ -102,6 +103,7 @@ static void set_up(const struct schedule_options *options)
 	model_reset(cells, people_admits_loss);
 	sim_server_reset(&server);
 	people_reset(&client, server.lease);
+	reader_reset(&client, cells);
 	workload_reset(&work);
 	faults_reset(&faults);
 	sim_trace("%u cells, %u + %u workers, %u users, %s", cells, client.workers, server.workers,
@@ -110,6 +112,7 @@ static void set_up(const struct schedule_options *options)
 
 static void checked(void)
 {
+	reader_end();
 	sim_client_stop(people_host());
 	sim_server_stop();
 	phase = STOPPING;
@@ -164,6 +167,8 @@ void schedule_run(uint64_t seed, const struct schedule_options *options,
 	set_up(options);
 	sim_server_start();
 	people_begin();
+	if (sim_chance(20))
+		reader_begin();
 	faults_begin();
 	while (phase != OVER && !sim.failed) {
 		if (!sim_step())

@@ -105,12 +105,11 @@ static void stopped(void)
 		heap_free(server);
 	sim_leave(before);
 	sim_trace("server: %s", clean ? "has stopped" : "has given up");
-	if (!clean)
-		model_restarted();
 	if (clean && heap_blocks(process()->heap))
 		sim_fail("the server stopped and left %zu blocks of memory",
 			 heap_blocks(process()->heap));
 	gone();
+	model_restarted(); /* that it stopped in order may not have been stored */
 }
 
 void sim_server_start(void)

@@ -26,7 +26,7 @@
 struct heap;
 
 /* Machines. A power cut, a partition or a crash concerns one of them. */
-enum sim_host { HOST_SERVER, HOST_CLIENT_A, HOST_CLIENT_B, HOSTS };
+enum sim_host { HOST_SERVER, HOST_CLIENT_A, HOST_CLIENT_B, HOST_READER, HOSTS };
 
 /* A program that runs: owns memory, loops and ends of connections, all of which vanish with it. */
 struct sim_process {

@@ -37,6 +37,7 @@ static struct user users[WORKLOAD_USERS_MOST + 1]; /* the last one checks all in
 static unsigned begun, done, under_way;
 static enum sim_host current_host;
 static unsigned current_life;
+static bool paused;
 static bool reattached[HOSTS], challenged[HOSTS], replaced[HOSTS], sound, ever_unsound;
 static uint64_t served[HOSTS];
 static void (*check_then)(void);
@@ -335,7 +336,7 @@ static void on_next(void *arg)
 
 	if (u->busy || begun >= config.operations)
 		return;
-	if (!sim_client_running(current_host) || !sim_client_size(current_host)) {
+	if (paused || !sim_client_running(current_host) || !sim_client_size(current_host)) {
 		sim_event_set(&u->next, 50 * MS); /* it isn't there yet */
 		return;
 	}
@@ -363,6 +364,11 @@ void workload_use(enum sim_host host, unsigned life)
 	for (unsigned i = 0; i < config.users; i++)
 		if (!users[i].busy && !users[i].next.place)
 			sim_event_set(&users[i].next, sim_random(config.think + 1));
+}
+
+void workload_pause(bool pause)
+{
+	paused = pause;
 }
 
 void workload_client_dead(enum sim_host host)
@@ -498,6 +504,7 @@ void workload_reset(const struct workload_config *c)
 	memset(served, 0, sizeof(served));
 	memset(reattached, 0, sizeof(reattached));
 	begun = done = under_way = 0;
+	paused = false;
 	sound = true;
 	ever_unsound = false;
 	for (unsigned i = 0; i < config.users; i++) {

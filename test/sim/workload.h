@@ -27,6 +27,7 @@ void workload_reset(const struct workload_config *config);
 
 /* From now on operations go to this machine's client. Starts the callers. `life`: a new number. */
 void workload_use(enum sim_host host, unsigned life);
+void workload_pause(bool pause); /* begins nothing meanwhile */
 /* Operations of the client that runs, or ran, there will not be answered any more: it is dead. */
 void workload_client_dead(enum sim_host host);
 /* Another is about to take over from it: from now on its operations may fail. */
