@@ -177,8 +177,10 @@ static bool all_files(const struct map_config *tree)
 /* The first of its nodes: with the volume's name it tells one mirror from another. */
 static const struct node_config *first_node(const struct map_config *tree)
 {
-	while (tree->kind != MAP_NODE)
+	while (tree->kind != MAP_NODE) {
 		tree = tree->children;
+		assert(tree); /* a map has some */
+	}
 	return tree->node;
 }
 
