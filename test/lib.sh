@@ -197,13 +197,18 @@ stop_dstfs() {
 	[ $status -eq 0 ] || fail "dstfs ended with status $status"
 }
 
-# stop_dstd [STATUS]: SIGTERM; it must end well, or with that status.
+# stop_dstd: SIGTERM; it must end well.
 stop_dstd() {
+	stop_dstd_with 0
+}
+
+# stop_dstd_with STATUS: it must end with that status.
+stop_dstd_with() {
 	local status=0
 	kill -TERM "$DSTD_PID"
 	wait_until 15 gone "$DSTD_PID" || fail "dstd still runs after SIGTERM"
 	wait "$DSTD_PID" || status=$?
-	[ $status -eq "${1:-0}" ] || fail "dstd ended with status $status"
+	[ $status -eq "$1" ] || fail "dstd ended with status $status"
 }
 
 # serve SIZE [OPTION OF DSTFS]...: the common case. A sparse image img of that size, served as vol0

@@ -131,7 +131,7 @@ LD_PRELOAD=$TOOLS/failing_sync_preload.so begin
 expect_hello 0 rw beta "epoch=$epoch"
 instance=$INSTANCE
 touch failing
-stop_dstd 1
+stop_dstd_with 1
 rm failing
 expect_match 'export rw: the flush before it is closed failed' cat "$DSTD_LOG"
 begin
