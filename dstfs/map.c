@@ -70,6 +70,7 @@ static void look(struct map *map)
 	char before[sizeof(map->complaint)];
 	enum target_state state;
 	bool writable = true;
+	unsigned patiences = 0;
 
 	snprintf(before, sizeof(before), "%s", map->complaint);
 	*map->complaint = '\0';
@@ -78,6 +79,10 @@ static void look(struct map *map)
 		log_error("volume %s: %s", map->volume, map->complaint);
 	for (unsigned i = 0; i < members(map); i++)
 		writable &= map->children[i].target->writable;
+	for (unsigned i = 0; i < map->count; i++)
+		if (map->children[i].target->patiences > patiences)
+			patiences = map->children[i].target->patiences;
+	map->base.patiences = patiences;
 	map->base.writable = writable;
 	state = worst_child(map)->target->state;
 	if (*map->complaint && badness(state) < badness(TARGET_REFUSED))

@@ -426,6 +426,7 @@ struct target *mirror_new(const struct mirror_setup *setup)
 	mirror->base = (struct target){.ops = &mirror_ops,
 				       .policy = setup->policy,
 				       .state = TARGET_CONNECTING,
+				       .patiences = 1,
 				       .changed = setup->changed,
 				       .changed_arg = setup->changed_arg};
 	mirror->workers = setup->workers;
@@ -481,6 +482,8 @@ void mirror_join_node(struct mirror_node *node, struct target *target)
 	assert(node == &mirror->nodes[mirror->node_count]);
 	node->target = target;
 	mirror->node_count++;
+	/* It fails at one after the other, and so may what records that. */
+	mirror->base.patiences += 2 * (target->patiences ? target->patiences : 1);
 	if (mirror->started)
 		mirror_home_poke(mirror);
 }

@@ -50,8 +50,10 @@ void mirror_op_enter(struct mirror_op *op, enum mirror_op_state state)
 	list_remove(op);
 	op->state = state;
 	list_append(op);
-	if (state != MIRROR_OP_SET)
-		return;
+}
+
+void mirror_op_limit(struct mirror_op *op)
+{
 	if (!op->since)
 		op->since = clock_now();
 	watch(op->port);
@@ -305,7 +307,7 @@ static bool expire_set(struct mirror_port *port, uint64_t patience, uint64_t now
 
 	for (struct mirror_op *op = port->waiting.first, *next; op; op = next) {
 		next = op->next;
-		if (op->state != MIRROR_OP_SET)
+		if (!op->since)
 			continue;
 		if (now - op->since >= patience)
 			mirror_op_finish(op, EIO);

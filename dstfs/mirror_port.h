@@ -27,7 +27,8 @@ struct mirror_op {
 	struct mirror_op *next, *previous; /* of the port: SENT ones, or others */
 	enum mirror_op_state state;
 	struct range_hold *hold; /* the mirror's */
-	uint64_t since; /* it waits in SET, nanoseconds; 0: it hasn't */
+	uint64_t since; /* it waits with a limit, nanoseconds; 0: it doesn't */
+	uint64_t losses_told; /* FLUSH: those before it came */
 	bool starting; /* legs are being submitted */
 	bool cancelled;
 	/* Nodes: it was sent to, that are not done with it, that have done it, that failed it. A read
@@ -66,7 +67,7 @@ struct mirror_port {
 	struct mirror_op_list sent, waiting;
 	struct loop_work wake; /* looks at what was published */
 	_Atomic bool wake_posted;
-	struct loop_timer expiry; /* of legs that wait for a node's hold, and of ops in SET */
+	struct loop_timer expiry; /* of legs that wait for a node's hold, and of ops */
 	unsigned legs_waiting;
 	struct mirror_pace paces[MIRROR_MAX_NODES];
 	struct mirror_counters counters;
@@ -81,6 +82,7 @@ void mirror_cancel(struct target *target, struct request *request, int error);
 
 /* An op's next state, and the list that goes with it. */
 void mirror_op_enter(struct mirror_op *op, enum mirror_op_state state);
+void mirror_op_limit(struct mirror_op *op); /* it waits no longer than for a node */
 void mirror_op_finish(struct mirror_op *op, int error); /* completes the request, frees the op */
 /* Passes the request on to a node, with the node's hold if it modifies. May end it at once. */
 void mirror_leg_send(struct mirror_op *op, unsigned node);

@@ -95,8 +95,10 @@ void mirror_write_go_on(struct mirror_op *op)
 	}
 	if (mirror->unrecorded) { /* until that is done, or its patience is used up */
 		mirror_op_enter(op, MIRROR_OP_SET);
+		mirror_op_limit(op);
 		return;
 	}
+	op->since = 0;
 	regions_of(op, &first, &last);
 	if (!mirror_bits_all(&mirror->marked, first, last)) {
 		if (op->state != MIRROR_OP_SET) {

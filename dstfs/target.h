@@ -115,6 +115,9 @@ struct target {
 	_Atomic enum target_state state;
 	_Atomic uint64_t size; /* bytes; 0 until it is known */
 	_Atomic bool writable;
+	/* A request takes no longer than so many times target_patience(), for better or worse: it may
+	 * have to wait for several nodes in turn. 0 is 1. */
+	_Atomic unsigned patiences;
 	/* State, size or writability has changed. Any worker's thread; may not call back. */
 	void (*changed)(void *arg);
 	void *changed_arg;

@@ -290,22 +290,33 @@ static void submit_piece(struct volume_io *io)
 		hold_up(port_of(io), request);
 }
 
+/* Who is in front may rightly take as long as the target takes. Nanoseconds. */
+static uint64_t held_up_patience(const struct volume *volume)
+{
+	uint64_t patience = target_patience(&volume->policy);
+	unsigned times = volume->target->patiences;
+
+	if (times < 2)
+		return patience;
+	return patience > UINT64_MAX / times ? UINT64_MAX : patience * times;
+}
+
 static void expire_held_up(void *arg)
 {
 	struct volume_port *port = arg;
 	struct volume *volume = port->volume;
-	uint64_t now = clock_now();
+	uint64_t now = clock_now(), patience = held_up_patience(volume);
 
 	for (struct request *r = port->held_up.first, *next; r; r = next) {
 		next = r->next;
-		if (!target_expired(&volume->policy, r, now))
+		if (now < r->since || now - r->since < patience)
 			continue;
 		log_limited(&volume->limit_expired, LOG_LEVEL_ERROR,
 			    "volume %s: a request of %llu bytes at %llu failed: another one that "
 			    "shares bytes with it was not over within %llu s",
 			    volume->name, (unsigned long long)r->range.length,
 			    (unsigned long long)r->range.offset,
-			    (unsigned long long)(target_patience(&volume->policy) / CLOCK_SEC));
+			    (unsigned long long)(patience / CLOCK_SEC));
 		volume_cancel((struct volume_io *)r, EIO);
 	}
 	if (port->held_up.first)
