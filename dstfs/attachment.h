@@ -35,6 +35,8 @@ struct lane *attachment_lane(struct attachment *attachment, unsigned index);
 int attachment_reattach(struct attachment *attachment, bool takeover);
 void attachment_reason(struct attachment *attachment, char *text, size_t size);
 
+uint64_t attachment_losses(const struct attachment *attachment); /* see target_ops */
+
 /* Any thread: a new object for status. */
 json_t *attachment_status(struct attachment *attachment);
 

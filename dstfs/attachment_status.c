@@ -73,6 +73,11 @@ json_t *attachment_status(struct attachment *a)
 	return status;
 }
 
+uint64_t attachment_losses(const struct attachment *a)
+{
+	return a->retention.losses;
+}
+
 void attachment_reason(struct attachment *a, char *text, size_t size)
 {
 	pthread_mutex_lock(&a->lock);

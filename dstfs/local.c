@@ -230,11 +230,17 @@ static bool local_destroy(struct target *target)
 	return true;
 }
 
+static uint64_t local_losses(struct target *target)
+{
+	return from_base(target)->backend->info.losses;
+}
+
 static const struct target_ops local_ops = {
 	.submit = local_submit,
 	.cancel = local_cancel,
 	.status = local_status,
 	.reason = local_reason,
+	.losses = local_losses,
 	.destroy = local_destroy,
 };
 

@@ -266,6 +266,16 @@ static json_t *map_command(struct target *target, const char *command, const jso
 	return NULL;
 }
 
+static uint64_t map_losses(struct target *target)
+{
+	struct map *map = from_base(target);
+	uint64_t losses = 0;
+
+	for (unsigned i = 0; i < map->count; i++)
+		losses += target_losses(map->children[i].target);
+	return losses;
+}
+
 static void on_child_detached(void *arg)
 {
 	struct map *map = arg;
@@ -315,6 +325,7 @@ static const struct target_ops target_ops = {
 	.reattach = map_reattach,
 	.command = map_command,
 	.reason = map_reason,
+	.losses = map_losses,
 	.detach = map_detach,
 	.destroy = map_destroy,
 };

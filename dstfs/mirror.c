@@ -324,6 +324,11 @@ static json_t *mirror_status(struct target *target)
 	return status;
 }
 
+static uint64_t mirror_losses(struct target *target)
+{
+	return from_base(target)->losses;
+}
+
 /* ---- life ---- */
 
 static void detach_mirror(struct target *target, void (*done)(void *arg), void *arg)
@@ -397,6 +402,7 @@ static const struct target_ops mirror_ops = {
 	.reattach = mirror_reattach,
 	.command = mirror_command,
 	.reason = mirror_reason,
+	.losses = mirror_losses,
 	.detach = detach_mirror,
 	.destroy = mirror_target_destroy,
 };

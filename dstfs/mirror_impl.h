@@ -114,6 +114,7 @@ struct mirror_node {
 	unsigned index; /* its place in nodes[] */
 	bool local;
 	struct ranges *ranges; /* see above; in the node's own offsets, metadata too */
+	_Atomic uint64_t losses_seen; /* of the target's: those before it joined */
 	_Atomic bool heard; /* it has said something since the start */
 	counter_t read_errors, failures; /* for status; the home's */
 
@@ -194,6 +195,8 @@ struct mirror {
 	} repairs[MIRROR_REPAIRS];
 	unsigned repair_count;
 	_Atomic unsigned suspect_reports; /* counts them, before the bits are set */
+	/* Of acknowledged writes, on all nodes in sync; and how many of them a failed FLUSH has told. */
+	_Atomic uint64_t losses, losses_told;
 
 	struct loop_work home_work; /* mirror_home_poke() */
 	_Atomic bool home_posted;
@@ -245,6 +248,21 @@ static inline struct range mirror_region_range(const struct mirror *mirror, unsi
 			      1ull << mirror->region_shift};
 
 	return range_clip(range, mirror->super.data_size);
+}
+
+/* Which of these nodes have lost what they acknowledged since they joined? They aren't read then, and
+ * leave. Any thread. */
+static inline mirror_mask mirror_lossy(const struct mirror *mirror, mirror_mask nodes)
+{
+	mirror_mask lossy = 0;
+
+	for (; nodes; nodes &= nodes - 1) {
+		const struct mirror_node *node = &mirror->nodes[__builtin_ctz(nodes)];
+
+		if (target_losses(node->target) != node->losses_seen)
+			lossy |= nodes & -nodes;
+	}
+	return lossy;
 }
 
 /* NULL: nobody that is there is known to be that member. Home. */

@@ -14,6 +14,7 @@
 
 struct node_reading {
 	struct mirror_node *node;
+	struct mirror_batch *batch; /* the reads */
 	uint8_t copies[MIRROR_COPIES][MIRROR_MAP_BLOCK];
 };
 
@@ -160,6 +161,28 @@ static void on_read(struct mirror_batch *batch, void *arg)
 	mirror_home_poke(mirror);
 }
 
+static void on_losses_told(struct mirror_batch *flush, void *arg)
+{
+	struct node_reading *reading = arg;
+
+	mirror_batch_free(&flush);
+	mirror_batch_run(reading->batch);
+}
+
+/* What it has lost before is copied to it; the flush that fails for that is this one. */
+static void forget_losses(struct node_reading *reading)
+{
+	struct mirror *mirror = reading->node->mirror;
+	struct mirror_batch *flush = mirror_batch_new(mirror, on_losses_told, reading);
+
+	if (flush && !mirror_batch_flush(flush, MIRROR_BIT(reading->node->index))) {
+		mirror_batch_run(flush);
+		return;
+	}
+	mirror_batch_free(&flush);
+	mirror_batch_run(reading->batch);
+}
+
 static void read_node(struct mirror_node *node, uint64_t size)
 {
 	struct mirror *mirror = node->mirror;
@@ -180,8 +203,10 @@ static void read_node(struct mirror_node *node, uint64_t size)
 		return;
 	}
 	reading->node = node;
+	reading->batch = batch;
 	node->reading = true;
-	mirror_batch_run(batch);
+	node->losses_seen = target_losses(node->target);
+	forget_losses(reading);
 }
 
 /* ---- the start ---- */
@@ -298,10 +323,40 @@ static void look_at(struct mirror_node *node)
 	}
 }
 
+/*
+ * Who has lost what it acknowledged leaves, and gets it from the others. If all have, nobody can tell
+ * what was right: a failed fsync tells the user, and what they may have lost is made equal.
+ */
+static void look_for_losses(struct mirror *mirror)
+{
+	mirror_mask lossy = mirror_lossy(mirror, mirror->write_set);
+
+	if (!lossy || mirror->busy || mirror->unrecorded || mirror->read_only)
+		return;
+	if (mirror->read_set & ~lossy) {
+		mirror_report_failed(mirror, lossy);
+		return;
+	}
+	log_error("volume %s: all nodes that were in sync have lost acknowledged writes that were "
+		  "not flushed: the next fsync fails, and what they may have lost is made equal",
+		  mirror->volume);
+	atomic_fetch_add(&mirror->losses, 1);
+	atomic_fetch_add(&mirror->suspect_reports, 1);
+	mirror_bits_or(&mirror->suspect, &mirror->marked); /* first: they are read again then */
+	for (mirror_mask rest = lossy; rest; rest &= rest - 1) {
+		struct mirror_node *node = &mirror->nodes[__builtin_ctz(rest)];
+
+		node->losses_seen = target_losses(node->target);
+	}
+	mirror->suspects = true;
+}
+
 void mirror_join_look(struct mirror *mirror)
 {
 	if (mirror->phase != MIRROR_WAITING && mirror->phase != MIRROR_RUNNING)
 		return;
+	if (mirror->phase == MIRROR_RUNNING)
+		look_for_losses(mirror);
 	for (unsigned i = 0; i < mirror->node_count; i++)
 		look_at(&mirror->nodes[i]);
 	if (mirror->phase != MIRROR_WAITING || mirror->work->joining.judged)

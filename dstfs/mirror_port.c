@@ -69,7 +69,7 @@ static void begin(struct mirror_port *port, struct mirror_op *op, struct request
 	op->hold = NULL;
 	op->since = 0;
 	op->starting = op->cancelled = false;
-	op->sent = op->pending = op->ok = op->failed = 0;
+	op->sent = op->pending = op->ok = op->failed = op->leaving = 0;
 	request->holder = op;
 	list_append(op);
 	counter_add(&port->counters.inflight, 1);

@@ -34,6 +34,7 @@ struct mirror_op {
 	/* Nodes: it was sent to, that are not done with it, that have done it, that failed it. A read
 	 * goes to one after the other, and `failed` are those that it has tried in vain. */
 	mirror_mask sent, pending, ok, failed;
+	mirror_mask leaving; /* READ: of those that failed, nodes that are about to leave the set */
 	int errors[MIRROR_MAX_NODES]; /* of those that failed */
 	uint64_t least; /* COPY: bytes that all have copied */
 	bool uneven; /* COPY: some have copied more */

@@ -72,17 +72,38 @@ static unsigned choose(struct mirror_port *port, mirror_mask from, struct range 
 	return best;
 }
 
-/* Where it may be read. */
+/*
+ * Where it may be read. One that has lost what it acknowledged is left out; if all have, only one is
+ * asked until they were made equal. Empty: it must wait until the set is another.
+ */
 static mirror_mask readable(const struct mirror_op *op)
 {
 	struct mirror *mirror = mirror_of(op);
 	struct range range = op->request->range;
-	mirror_mask set = mirror->read_set;
+	mirror_mask set = mirror->read_set, lossy = mirror_lossy(mirror, set);
+	mirror_mask primary = set & MIRROR_BIT(mirror->primary);
 
+	if (lossy)
+		mirror_home_poke(mirror);
+	if (lossy == set)
+		return primary;
 	if (mirror_bits_any(&mirror->suspect, mirror_region_of(mirror, range.offset),
 			    mirror_region_of(mirror, range.offset + range.length - 1)))
-		set &= MIRROR_BIT(mirror->primary);
-	return set;
+		set = primary;
+	return set & ~lossy;
+}
+
+/*
+ * Who could be asked is about to leave the set, and then others can be. Bounded: a change that can't be
+ * recorded ends it, and so does patience.
+ */
+static bool awaits_change(const struct mirror_op *op)
+{
+	const struct mirror *mirror = mirror_of(op);
+	mirror_mask set = mirror->read_set, leaving = op->leaving | mirror_lossy(mirror, set);
+
+	return !mirror->unrecorded && !mirror->read_only && set & leaving &&
+	       set & ~(op->failed | leaving);
 }
 
 void mirror_read_begin(struct mirror_op *op)
@@ -90,10 +111,16 @@ void mirror_read_begin(struct mirror_op *op)
 	mirror_mask from = readable(op) & ~op->failed;
 	unsigned node;
 
+	if (!from && awaits_change(op)) {
+		mirror_op_enter(op, MIRROR_OP_SET);
+		mirror_op_limit(op);
+		return;
+	}
 	if (!from) {
 		mirror_op_finish(op, op->failed ? op->errors[__builtin_ctz(op->failed)] : EIO);
 		return;
 	}
+	op->since = 0;
 	node = choose(op->port, preferred(mirror_of(op), from), op->request->range);
 	op->port->paces[node].position = op->request->range.offset + op->request->range.length;
 	op->sent |= MIRROR_BIT(node);
@@ -113,18 +140,27 @@ static void deliver(struct mirror_op *op, const struct mirror_leg *leg)
 	mirror_op_finish(op, 0);
 }
 
+/* It was read there, but perhaps not what was written last; others may be asked. */
+static bool is_outdated(const struct mirror_op *op, unsigned node)
+{
+	const struct mirror *mirror = mirror_of(op);
+	mirror_mask set = mirror->read_set, lossy = mirror_lossy(mirror, set | MIRROR_BIT(node));
+
+	return lossy & MIRROR_BIT(node) && set & ~(op->failed | lossy);
+}
+
 /*
- * It failed at one node. One that is away after all patience has failed, and if nobody else can be
- * asked as long as it is in the set, the read waits for that to change. One that is there couldn't
- * read its medium: that is mended.
+ * It failed at one node. One that is away after all patience has failed, and leaves the set; one that
+ * is there couldn't read its medium: that is mended.
  */
 void mirror_read_settle(struct mirror_op *op, struct mirror_leg *leg, int error)
 {
 	struct mirror *mirror = mirror_of(op);
 	unsigned node = (unsigned)(leg - op->legs);
 	enum target_state state = mirror->nodes[node].target->state;
+	bool outdated = !error && is_outdated(op, node);
 
-	if (!error) {
+	if (!error && !outdated) {
 		deliver(op, leg);
 		return;
 	}
@@ -133,19 +169,17 @@ void mirror_read_settle(struct mirror_op *op, struct mirror_leg *leg, int error)
 		return;
 	}
 	counter_add(&op->port->counters.rereads, 1);
-	if (!(mirror->read_set & MIRROR_BIT(node))) { /* it has left, and we were told so */
-		mirror_read_begin(op);
-	} else if (state != TARGET_READY) {
-		bool last = !(mirror->read_set & ~op->failed);
-
-		mirror_report_failed(mirror, MIRROR_BIT(node));
-		if (!last && !(readable(op) & ~op->failed))
-			mirror_op_enter(op, MIRROR_OP_SET);
-		else
-			mirror_read_begin(op);
-	} else {
-		if (op->request->type == REQUEST_READ && error == EIO)
-			mirror_report_unreadable(mirror, node, op->request->range);
-		mirror_read_begin(op);
+	if (outdated) {
+		op->failed |= MIRROR_BIT(node);
+		op->errors[node] = EIO;
 	}
+	if (!(mirror->read_set & MIRROR_BIT(node))) {
+		; /* it has left, and we were told so */
+	} else if (outdated || state != TARGET_READY) {
+		op->leaving |= MIRROR_BIT(node);
+		mirror_report_failed(mirror, MIRROR_BIT(node));
+	} else if (op->request->type == REQUEST_READ && error == EIO) {
+		mirror_report_unreadable(mirror, node, op->request->range);
+	}
+	mirror_read_begin(op);
 }

@@ -61,6 +61,13 @@ static void lost(struct copy_window *w, unsigned node)
 	mirror_report_failed(w->mirror, MIRROR_BIT(node));
 }
 
+/* What was read there may be older than what others have; the home looks who leaves. */
+static void lossy(struct copy_window *w)
+{
+	w->result = WINDOW_ABORTED;
+	mirror_home_poke(w->mirror);
+}
+
 static unsigned blocks_of(const struct window_io *io)
 {
 	return ((1u << io->count) - 1) << io->first;
@@ -167,7 +174,9 @@ static void on_done(struct request *request, int error)
 	io->busy = false;
 	if (error && failed(io, error))
 		return;
-	if (!error)
+	if (!error && mirror_lossy(io->window->mirror, MIRROR_BIT(io->node)))
+		lossy(io->window);
+	else if (!error)
 		succeeded(io);
 	wait_over(io->window);
 }

@@ -130,6 +130,8 @@ void mirror_write_begin(struct mirror_op *op)
 	bool granted;
 
 	if (request->type == REQUEST_FLUSH) {
+		op->losses_told =
+			mirror->losses_told; /* one that comes before it's told fails too */
 		send_to_all(op);
 		return;
 	}
@@ -177,6 +179,19 @@ static void fail(struct mirror_op *op, int error, bool refused)
 	mirror_op_finish(op, error);
 }
 
+/* A good FLUSH says nothing of what all nodes had lost before. */
+static int flush_verdict(struct mirror_op *op)
+{
+	struct mirror *mirror = mirror_of(op);
+	uint64_t losses = mirror->losses, told = mirror->losses_told;
+
+	if (losses == op->losses_told)
+		return 0;
+	while (told < losses && !atomic_compare_exchange_weak(&mirror->losses_told, &told, losses))
+		continue; /* another one tells, too */
+	return EIO;
+}
+
 static void succeed(struct mirror_op *op)
 {
 	if (op->request->type == REQUEST_COPY) {
@@ -184,7 +199,7 @@ static void succeed(struct mirror_op *op)
 		if (op->uneven)
 			suspect(op);
 	}
-	mirror_op_finish(op, 0);
+	mirror_op_finish(op, op->request->type == REQUEST_FLUSH ? flush_verdict(op) : 0);
 }
 
 void mirror_write_settle(struct mirror_op *op)

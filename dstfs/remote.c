@@ -52,6 +52,11 @@ static void remote_reason(struct target *target, char *text, size_t size)
 	attachment_reason(from_base(target)->attachment, text, size);
 }
 
+static uint64_t remote_losses(struct target *target)
+{
+	return attachment_losses(from_base(target)->attachment);
+}
+
 static bool remote_destroy(struct target *target)
 {
 	struct remote *remote = from_base(target);
@@ -68,6 +73,7 @@ static const struct target_ops remote_ops = {
 	.status = remote_status,
 	.reattach = remote_reattach,
 	.reason = remote_reason,
+	.losses = remote_losses,
 	.destroy = remote_destroy,
 };
 

@@ -57,6 +57,11 @@ struct target_ops {
 	/* A short phrase: why it is not ready; "" if it is. Copies it. Any thread. */
 	void (*reason)(struct target *target, char *text, size_t size);
 	/*
+	 * How often acknowledged, unflushed writes were lost for good below it; raised before anything
+	 * is carried out that could see that. Any thread. NULL: it can't tell, but a failed FLUSH does.
+	 */
+	uint64_t (*losses)(struct target *target);
+	/*
 	 * No request is held any more and none will come, and the last flush has succeeded: leaves
 	 * behind it what says so, then runs done(arg) once, in worker 0's thread, from where it is called.
 	 * Everything fails from then on. If it is destroyed before, done() doesn't run. NULL: there is
@@ -122,6 +127,11 @@ struct target {
 	void (*changed)(void *arg);
 	void *changed_arg;
 };
+
+static inline uint64_t target_losses(struct target *target)
+{
+	return target->ops->losses ? target->ops->losses(target) : 0;
+}
 
 static inline void target_submit(struct target *target, struct request *request)
 {

@@ -62,6 +62,7 @@ struct disk {
 	int write_error, read_error, flush_error, metadata_error;
 	uint64_t bad_offset; /* of a sector that can't be read; UINT64_MAX: none */
 	unsigned reads, writes, flushes; /* of data */
+	_Atomic uint64_t losses;
 	uint64_t data_size; /* of the mirror; beyond is metadata */
 	bool mapped[DISK_SIZE / DISK_GRAIN]; /* not a hole */
 	bool no_zeroes; /* can't WRITE_ZEROES */
@@ -295,6 +296,11 @@ static void disk_reason(struct target *target, char *text, size_t size)
 	snprintf(text, size, "%s", target->state == TARGET_READY ? "" : "gone");
 }
 
+static uint64_t disk_losses(struct target *target)
+{
+	return ((struct disk *)target)->losses;
+}
+
 static int disk_reattach(struct target *target, bool takeover)
 {
 	target->state = TARGET_READY;
@@ -316,6 +322,7 @@ static const struct target_ops disk_ops = {
 	.cancel = disk_cancel,
 	.status = disk_status,
 	.reason = disk_reason,
+	.losses = disk_losses,
 	.reattach = disk_reattach,
 	.destroy = disk_destroy,
 };
