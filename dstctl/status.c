@@ -259,7 +259,7 @@ static struct table *new_table(const struct field *fields)
 	return table;
 }
 
-/* Does anything below it give a reason? What is above that only says the same again. */
+/* Does anything below it give a reason? What is above that, and isn't ready, only says the same again. */
 static bool is_explained(const json_t *parts, const char *inner)
 {
 	const json_t *part;
@@ -273,6 +273,17 @@ static bool is_explained(const json_t *parts, const char *inner)
 			return true;
 	}
 	return false;
+}
+
+static bool has_own_reason(const json_t *part, const char *inner)
+{
+	const char *state = json_string_value(json_object_get(part, "state"));
+	const char *reason = json_string_value(json_object_get(part, "reason"));
+
+	if (!reason || !*reason)
+		return false;
+	return (state && !strcmp(state, "ready")) ||
+	       !is_explained(json_object_get(part, inner), inner);
 }
 
 static void add_row(struct table *table, const struct field *fields, const struct subject *subject)
@@ -291,10 +302,9 @@ static void add_parts(struct table *table, const struct field *fields, const cha
 	json_array_foreach(json_object_get(subject->object, inner), index, part)
 	{
 		struct subject below = {part, subject->owner, subject->depth};
-		const char *reason = json_string_value(json_object_get(part, "reason"));
 
 		add_row(table, fields, &below);
-		if (reason && *reason && !is_explained(json_object_get(part, inner), inner))
+		if (has_own_reason(part, inner))
 			table_note(table, human_field(part, "reason"));
 		below.depth++;
 		add_parts(table, fields, inner, &below);

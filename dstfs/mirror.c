@@ -58,6 +58,18 @@ struct mirror_node *mirror_find_node(struct mirror *mirror, const char *name)
 
 /* ---- states ---- */
 
+/* With the lock held. */
+static void log_reason(const struct mirror *mirror)
+{
+	if (mirror->phase == MIRROR_RUNNING && *mirror->reason)
+		log_error("volume %s: %s", mirror->volume, mirror->reason);
+	else if (mirror->phase == MIRROR_RUNNING)
+		log_info("volume %s: writing goes on", mirror->volume);
+	else if (*mirror->reason)
+		log_warn("volume %s: the mirror doesn't start yet: %s", mirror->volume,
+			 mirror->reason);
+}
+
 void mirror_set_reason(struct mirror *mirror, const char *format, ...)
 {
 	char before[MIRROR_REASON_MAX];
@@ -67,9 +79,8 @@ void mirror_set_reason(struct mirror *mirror, const char *format, ...)
 	pthread_mutex_lock(&mirror->reason_lock);
 	memcpy(before, mirror->reason, sizeof(before));
 	vsnprintf(mirror->reason, sizeof(mirror->reason), format, list);
-	if (*mirror->reason && strcmp(before, mirror->reason) != 0)
-		log_warn("volume %s: the mirror doesn't start yet: %s", mirror->volume,
-			 mirror->reason);
+	if (strcmp(before, mirror->reason) != 0)
+		log_reason(mirror);
 	pthread_mutex_unlock(&mirror->reason_lock);
 	va_end(list);
 }
@@ -180,6 +191,7 @@ void mirror_look_fenced(struct mirror *mirror)
 	if (!mirror->fence_noted) {
 		mirror->fence_noted = true;
 		mirror->copy_stopped = false;
+		mirror_set_reason(mirror, "%s", "");
 		mirror_changes_cancel(mirror);
 		mirror_clear_abort(mirror);
 		mirror_wake_ports(mirror);
@@ -202,7 +214,6 @@ void mirror_look_fenced(struct mirror *mirror)
 		mirror->nodes[i].read = false;
 	}
 	mirror->read_set = mirror->write_set = 0;
-	mirror->unrecorded = mirror->no_quorum = false;
 	mirror->fence_noted = mirror->witness_loaded = mirror->work->joining.judged = false;
 	mirror_set_phase(mirror, MIRROR_WAITING);
 	mirror_join_start(mirror);
@@ -228,12 +239,11 @@ static void mirror_reason(struct target *target, char *text, size_t size)
 {
 	struct mirror *mirror = from_base(target);
 
-	*text = '\0';
-	if (mirror->base.state == TARGET_READY)
-		return;
 	pthread_mutex_lock(&mirror->reason_lock);
 	snprintf(text, size, "%s", mirror->reason);
 	pthread_mutex_unlock(&mirror->reason_lock);
+	if (mirror->base.state == TARGET_READY)
+		return;
 	for (unsigned i = 0; i < mirror->node_count && !*text; i++) {
 		struct target *child = mirror->nodes[i].target;
 		char reason[MIRROR_REASON_MAX];

@@ -97,7 +97,8 @@ static void note_others(struct mirror *mirror)
 static void on_first(struct mirror *mirror, struct mirror_change *change, int error)
 {
 	if (error) {
-		wait_again(mirror, "no node could be written to at the start");
+		wait_again(mirror, error == ENOTCONN ? "nodes were lost during the start"
+						     : "no node could be written to at the start");
 		return;
 	}
 	mirror_set_reason(mirror, "%s", "");
@@ -247,6 +248,7 @@ void mirror_begin(struct mirror *mirror)
 	mirror->super = j->found[j->start.newest].super;
 	mirror->read_set = mirror->write_set = 0;
 	mirror->failed = 0;
+	mirror->unrecorded = mirror->no_quorum = false;
 	mirror->read_only = is_read_only(mirror);
 	mirror->witnessed = mirror->witness.known &&
 			    !memcmp(&mirror->witness.generation, &mirror->super.generation,

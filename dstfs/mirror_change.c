@@ -28,6 +28,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WITNESS_RETRY (10 * CLOCK_SEC) /* of one that could not be kept */
+
 static void attempt(struct mirror *mirror);
 
 static struct mirror_changing *changing_of(struct mirror *mirror)
@@ -77,11 +79,18 @@ static mirror_mask ready_nodes(const struct mirror *mirror)
 	return ready;
 }
 
+static bool witness_is_due(const struct mirror *mirror)
+{
+	return mirror->phase == MIRROR_RUNNING && mirror->witness_store && !mirror->witnessed &&
+	       !mirror->read_only && clock_now() >= mirror->witness_retry_at;
+}
+
 bool mirror_change_due(const struct mirror *mirror)
 {
 	if (mirror->phase != MIRROR_RUNNING && mirror->phase != MIRROR_STARTING)
 		return false;
-	return mirror->changes || (mirror->failed & mirror->write_set && !mirror->read_only) ||
+	return mirror->changes || witness_is_due(mirror) ||
+	       (mirror->failed & mirror->write_set && !mirror->read_only) ||
 	       (mirror->unrecorded && (clock_now() >= mirror->work->changing.retry_at ||
 				       ready_nodes(mirror) & ~mirror->work->changing.ready));
 }
@@ -108,11 +117,9 @@ static void give_up(struct mirror *mirror, int error)
 	struct mirror_changing *c = changing_of(mirror);
 
 	if (error != ECANCELED && !c->first) {
-		if (!mirror->unrecorded)
-			log_error("volume %s: no node could record that others are absent: writing "
-				  "has stopped, and is tried again",
-				  mirror->volume);
 		mirror->unrecorded = true;
+		mirror_set_reason(mirror, "writing waits, and fails after a while: no node could "
+					  "record which others are absent; that is tried again");
 		c->retry_at = clock_now() + MIRROR_RETRY_INTERVAL;
 		c->ready = ready_nodes(mirror);
 		mirror_home_later(mirror, MIRROR_RETRY_INTERVAL);
@@ -120,25 +127,29 @@ static void give_up(struct mirror *mirror, int error)
 	finish(mirror, error);
 }
 
+/* A request that has read the new set must see that it may not write, so that comes first. */
 static void publish(struct mirror *mirror)
 {
 	struct mirror_changing *c = changing_of(mirror);
+	bool stopped = mirror->unrecorded || mirror->no_quorum, suffices;
+	char why[256] = "";
 
 	mirror->super = c->next;
+	suffices = mirror_change_suffices(mirror, why, sizeof(why));
+	if (!suffices)
+		mirror->no_quorum = true;
 	mirror_change_publish(mirror);
-	if (c->first)
-		mirror->no_quorum = false; /* was judged; or it was started by force */
-	else if (c->set_changed)
-		mirror->no_quorum = !mirror_change_has_quorum(mirror);
+	if (suffices)
+		mirror->no_quorum = false;
 	mirror->unrecorded = false;
 	c->tried = false;
-	if (mirror->no_quorum && c->set_changed)
-		log_error("volume %s: no majority of nodes and witness: writing has stopped until "
-			  "more nodes are in sync",
-			  mirror->volume);
+	if (!suffices && !c->first) /* else it doesn't even start */
+		mirror_set_reason(mirror, "writing has stopped: %s", why);
+	else if (stopped)
+		mirror_set_reason(mirror, "%s", "");
 	mirror_update_base(mirror);
 	mirror_copy_poke(mirror);
-	finish(mirror, mirror->no_quorum ? ENOTCONN : 0);
+	finish(mirror, suffices ? 0 : ENOTCONN);
 }
 
 static void on_witness(void *arg, int error)
@@ -146,11 +157,13 @@ static void on_witness(void *arg, int error)
 	struct mirror *mirror = arg;
 
 	mirror->witnessed = !error;
-	if (error)
-		log_warn("volume %s: the witness could not be written (%s): without it, a start "
-			 "with "
-			 "nodes missing may have to be forced",
+	if (error && !mirror->witness_retry_at)
+		log_warn("volume %s: the witness could not be written (%s), which is tried again: "
+			 "without it, a start with nodes missing may have to be forced",
 			 mirror->volume, strerror(error));
+	mirror->witness_retry_at = error ? clock_now() + WITNESS_RETRY : 0;
+	if (error)
+		mirror_home_later(mirror, WITNESS_RETRY);
 	publish(mirror);
 }
 
@@ -341,6 +354,8 @@ static void attempt(struct mirror *mirror)
 	}
 	if (mirror_change_plan(mirror))
 		write_maps(mirror);
+	else if (witness_is_due(mirror))
+		write_witness(mirror);
 	else
 		finish(mirror, 0);
 }

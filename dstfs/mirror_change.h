@@ -12,8 +12,11 @@
  */
 bool mirror_change_plan(struct mirror *mirror);
 
-/* By policy: do the nodes of changing.read_set, and the witness, make a majority of mirror->super? */
-bool mirror_change_has_quorum(const struct mirror *mirror);
+/*
+ * Has what is recorded, and is now mirror->super, enough nodes by policy to be written to? False: why
+ * says what is missing.
+ */
+bool mirror_change_suffices(struct mirror *mirror, char *why, size_t size);
 
 /* mirror->super is the new one: the states of nodes, and what requests see, follow. */
 void mirror_change_publish(struct mirror *mirror);

@@ -44,6 +44,7 @@ struct mirror_changing {
 	unsigned fresh_maps; /* mask of slots whose missed map is written as a whole */
 	mirror_mask inform;
 	bool set_changed; /* other nodes are in sync */
+	bool raised; /* the generation is */
 	bool tried; /* some node may have a generation that was not published */
 	bool rewrite; /* even if nothing differs: what is on the nodes is not known */
 	bool first; /* of this run */

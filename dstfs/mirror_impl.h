@@ -175,8 +175,8 @@ struct mirror {
 	_Atomic mirror_mask read_set; /* in sync */
 	_Atomic mirror_mask write_set; /* in sync or being resynced */
 	_Atomic unsigned primary; /* an index: the one of read_set with the lowest slot */
-	/* The last change could not be recorded: what users modify waits. It has no quorum: that fails.
-	 * Reads and copying go on. */
+	/* The last change could not be recorded: what users modify waits. There are too few nodes by
+	 * policy (quorum, min_nodes): that fails. Reads and copying go on. */
 	_Atomic bool unrecorded, no_quorum;
 	_Atomic uint64_t generation; /* for people */
 	_Atomic unsigned members; /* how many there are, absent ones too */
@@ -210,6 +210,9 @@ struct mirror {
 	struct mirror_missed missed[MIRROR_MAX_NODES]; /* by slot */
 	struct mirror_witness witness; /* as stored, if `witnessed` */
 	bool witness_loaded, witnessed; /* witnessed: the store has the current generation */
+	uint64_t witness_retry_at; /* if it hasn't, and there is a store; nanoseconds */
+	bool majority; /* of nodes and witness: has the current generation, or this was never asked */
+	bool forced; /* started by force, and never since has there been what policy asks for */
 	struct mirror_witness_store *witness_store;
 	bool busy; /* work on the metadata is under way: see mirror_home_done() */
 	struct mirror_change *changes, **changes_end; /* asked for, in order */
@@ -221,7 +224,7 @@ struct mirror {
 	bool fence_noted, copy_stopped; /* FENCED: steps on the way to a new start */
 	bool all_heard; /* the parent was told so */
 	pthread_mutex_t reason_lock; /* guards reason, and those of the nodes */
-	char reason[MIRROR_REASON_MAX]; /* why it isn't ready, or isn't whole */
+	char reason[MIRROR_REASON_MAX]; /* why it isn't ready, or doesn't write */
 };
 
 /* ---- mirror.c ---- */

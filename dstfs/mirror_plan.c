@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/random.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static mirror_mask nodes_in(const struct mirror *mirror, const struct mirror_super *super,
@@ -111,10 +112,12 @@ bool mirror_change_plan(struct mirror *mirror)
 	uint8_t uuid[DST_ID_SIZE];
 
 	leave_failed(mirror);
+	c->fresh_maps = 0;
+	c->set_changed = c->raised = false;
+	c->read_set = mirror->read_set;
+	c->write_set = mirror->write_set;
 	if (!c->rewrite && nothing_new(&c->next, &mirror->super))
 		return false;
-	c->fresh_maps = 0;
-	c->set_changed = false;
 	for (unsigned i = 0; i < MIRROR_MAX_NODES; i++) {
 		c->set_changed |= (c->next.members[i].state == MIRROR_IN_SYNC) !=
 				  (mirror->super.members[i].state == MIRROR_IN_SYNC);
@@ -136,6 +139,7 @@ bool mirror_change_plan(struct mirror *mirror)
 	    (c->first && mirror->work->joining.start.forced)) {
 		random_bytes(uuid, sizeof(uuid));
 		mirror_generation_raise(&c->next, uuid);
+		c->raised = true;
 	}
 	return true;
 }
@@ -149,12 +153,45 @@ static unsigned count_members(const struct mirror_super *super)
 	return members;
 }
 
-bool mirror_change_has_quorum(const struct mirror *mirror)
+/* ---- is that enough? ---- */
+
+/* A majority of nodes and witness knows the generation: whoever else has one knows of us. */
+static bool has_majority(struct mirror *mirror, char *why, size_t size)
 {
 	const struct mirror_changing *c = &mirror->work->changing;
-	unsigned votes = (unsigned)__builtin_popcount(c->read_set) + mirror->witnessed;
+	unsigned places = count_members(&mirror->super) + 1;
+	unsigned votes = (unsigned)__builtin_popcount(c->write_set) + mirror->witnessed;
 
-	return !mirror->options.start.majority || 2 * votes > count_members(&mirror->super) + 1;
+	if (c->raised)
+		mirror->majority = false;
+	/* Once it was recorded, who leaves still knows it; and a start has asked who is there. */
+	if (2 * votes > places || !mirror->options.start.majority || (c->first && !c->raised))
+		mirror->majority = true;
+	if (!mirror->majority)
+		snprintf(
+			why, size,
+			"no majority: %u of %u votes (nodes that are written to, and this client's "
+			"witness%s)",
+			votes, places,
+			mirror->witness_store && !mirror->witnessed ? ", which can't be kept" : "");
+	return mirror->majority;
+}
+
+bool mirror_change_suffices(struct mirror *mirror, char *why, size_t size)
+{
+	const struct mirror_changing *c = &mirror->work->changing;
+	unsigned in_sync = (unsigned)__builtin_popcount(c->read_set);
+	bool enough = has_majority(mirror, why, size);
+
+	if (in_sync < mirror->options.start.min_nodes) {
+		snprintf(why, size, "%u of %u nodes are in sync, and min_nodes is %u", in_sync,
+			 count_members(&mirror->super), mirror->options.start.min_nodes);
+		enough = false;
+	}
+	if (c->first)
+		mirror->forced = mirror->work->joining.start.forced;
+	mirror->forced &= !enough;
+	return enough || mirror->forced;
 }
 
 /* ---- publishing ---- */

@@ -71,7 +71,13 @@ static void send_to_all(struct mirror_op *op)
 {
 	struct mirror *mirror = mirror_of(op);
 
-	op->sent = op->pending = mirror->write_set;
+	op->sent = mirror->write_set;
+	/* After the set was read: by now it may be one that is too small. */
+	if (mirror->no_quorum && request_modifies(op->request)) {
+		mirror_op_finish(op, EIO);
+		return;
+	}
+	op->pending = op->sent;
 	mirror_op_enter(op, MIRROR_OP_SENT);
 	if (op->request->type == REQUEST_WRITE && mirror->base.policy->checksum)
 		compute_digest(op);

@@ -54,7 +54,8 @@ struct target_ops {
 	 */
 	json_t *(*command)(struct target *target, const char *command, const json_t *request,
 			   const struct reason *reason);
-	/* A short phrase: why it is not ready; "" if it is. Copies it. Any thread. */
+	/* A short phrase: why it is not ready, or does only a part of what it should; "" if it does
+	 * all. Copies it. Any thread. */
 	void (*reason)(struct target *target, char *text, size_t size);
 	/*
 	 * How often acknowledged, unflushed writes were lost for good below it; raised before anything

@@ -255,8 +255,10 @@ static void run_save(struct offload_job *job)
 {
 	struct witness *w = (struct witness *)((char *)job - offsetof(struct witness, job));
 
+	int before = w->error;
+
 	w->error = witness_save_now(&w->base, &w->kept);
-	if (w->error)
+	if (w->error && w->error != before)
 		log_error("volume %s: the witness %s can't be kept: %s", w->volume, w->path,
 			  strerror(w->error));
 	pthread_mutex_lock(&w->lock);
