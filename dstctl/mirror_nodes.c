@@ -24,9 +24,10 @@ static const char *print_id(const uint8_t id[DST_ID_SIZE], char text[HEX_ID])
 const char *mirror_role_name(enum mirror_role role)
 {
 	static const char *const names[] = {
-		[MIRROR_ROLE_MISSING] = "missing",   [MIRROR_ROLE_IN_SYNC] = "in-sync",
-		[MIRROR_ROLE_PARTIAL] = "behind",    [MIRROR_ROLE_COMPARE] = "unknown",
-		[MIRROR_ROLE_DETACHED] = "detached", [MIRROR_ROLE_FOREIGN] = "foreign",
+		[MIRROR_ROLE_MISSING] = "missing",     [MIRROR_ROLE_IN_SYNC] = "in-sync",
+		[MIRROR_ROLE_PARTIAL] = "behind",      [MIRROR_ROLE_COMPARE] = "unknown",
+		[MIRROR_ROLE_DETACHED] = "detached",   [MIRROR_ROLE_FOREIGN] = "foreign",
+		[MIRROR_ROLE_SUSPENDED] = "suspended",
 	};
 
 	return names[role];
@@ -52,7 +53,9 @@ static const char *state_name(const struct mirror_member *member)
 		[MIRROR_INCONSISTENT] = "inconsistent",
 	};
 
-	return member->detached ? "detached" : names[member->state];
+	return member->detached    ? "detached"
+	       : member->suspended ? "suspended"
+				   : names[member->state];
 }
 
 /* ---- reading ---- */
@@ -180,8 +183,8 @@ static char *describe(const struct mirror_nodes *nodes, unsigned part)
 		return human_format("%s", "-");
 	if (found->blank)
 		return human_format("%s", "no mirror");
-	return human_format("%s%s", state_name(&super->members[super->self]),
-			    super->clean ? ", clean" : "");
+	return human_format("%s%s%s", state_name(&super->members[super->self]),
+			    super->clean ? ", clean" : "", super->taken_out ? ", taken out" : "");
 }
 
 static void add_row(const struct mirror_nodes *nodes, struct table *table, unsigned part)

@@ -199,8 +199,8 @@ enum exit_status action_repair(struct action *a)
 	r.super = a->nodes.found[r.source].super;
 	own = &r.super.members[r.super.self];
 	own->state = MIRROR_IN_SYNC;
-	own->detached = own->full = false;
-	r.super.clean = false;
+	own->detached = own->suspended = own->full = false;
+	r.super.clean = r.super.taken_out = false;
 	if (tell(&r, MIRROR_INCONSISTENT) || make_equal(&r))
 		return EXIT_FAILED;
 	r.super.clean = true;

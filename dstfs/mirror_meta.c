@@ -10,7 +10,7 @@
  *     16   8  sequence
  *     24   8  data_size
  *     32   4  region_size
- *     36   4  flags          FLAG_CLEAN
+ *     36   4  flags          FLAG_*
  *     40  16  set
  *     56  24  generation     u64 counter, uuid
  *     80   4  ancestors      how many
@@ -36,8 +36,11 @@
 
 #define SUPER_MAGIC 0x726f7272694d5344ull /* "DSMirror" */
 #define FLAG_CLEAN 0x1u
+#define FLAG_TAKEN_OUT 0x2u
 #define MEMBER_DETACHED 0x1u
 #define MEMBER_FULL 0x2u
+#define MEMBER_SUSPENDED 0x4u
+#define MEMBER_FLAGS (MEMBER_DETACHED | MEMBER_FULL | MEMBER_SUSPENDED)
 #define MEMBER_SIZE 48u
 #define AT_ANCESTORS 88u
 #define AT_MEMBERS (AT_ANCESTORS + MIRROR_ANCESTORS * DST_ID_SIZE)
@@ -162,7 +165,8 @@ void mirror_super_encode(uint8_t out[MIRROR_SUPER_SIZE], const struct mirror_sup
 	le64_put(out + 16, super->sequence);
 	le64_put(out + 24, super->data_size);
 	le32_put(out + 32, super->region_size);
-	le32_put(out + 36, super->clean ? FLAG_CLEAN : 0);
+	le32_put(out + 36,
+		 (super->clean ? FLAG_CLEAN : 0) | (super->taken_out ? FLAG_TAKEN_OUT : 0));
 	memcpy(out + 40, super->set, DST_ID_SIZE);
 	le64_put(out + 56, super->generation.counter);
 	memcpy(out + 64, super->generation.uuid, DST_ID_SIZE);
@@ -175,7 +179,8 @@ void mirror_super_encode(uint8_t out[MIRROR_SUPER_SIZE], const struct mirror_sup
 
 		le32_put(at, member->state);
 		le32_put(at + 4, (member->detached ? MEMBER_DETACHED : 0) |
-					 (member->full ? MEMBER_FULL : 0));
+					 (member->full ? MEMBER_FULL : 0) |
+					 (member->suspended ? MEMBER_SUSPENDED : 0));
 		memcpy(at + 8, member->id, DST_ID_SIZE);
 		memcpy(at + 24, member->left, DST_ID_SIZE);
 		le64_put(at + 40, member->size);
@@ -210,18 +215,19 @@ static const char *members_decode(struct mirror_super *super, const uint8_t *in)
 		const uint8_t *at = in + i * MEMBER_SIZE;
 		uint32_t state = le32_get(at), flags = le32_get(at + 4);
 
-		if (state >= MIRROR_MEMBER_STATES || flags & ~(MEMBER_DETACHED | MEMBER_FULL))
+		if (state >= MIRROR_MEMBER_STATES || flags & ~MEMBER_FLAGS)
 			return "a member's state is unknown";
 		member->state = (enum mirror_member_state)state;
 		member->detached = flags & MEMBER_DETACHED;
 		member->full = flags & MEMBER_FULL;
+		member->suspended = flags & MEMBER_SUSPENDED;
 		memcpy(member->id, at + 8, DST_ID_SIZE);
 		memcpy(member->left, at + 24, DST_ID_SIZE);
 		member->size = le64_get(at + 40);
 		if (state == MIRROR_FREE && !all_zero(at, MEMBER_SIZE))
 			return "a slot without a member isn't empty";
 		if (state == MIRROR_IN_SYNC && flags)
-			return "a member in sync is detached";
+			return "a member in sync is said not to be";
 		for (unsigned j = 0; state != MIRROR_FREE && j < i; j++)
 			if (super->members[j].state != MIRROR_FREE &&
 			    !memcmp(super->members[j].id, member->id, DST_ID_SIZE))
@@ -278,6 +284,7 @@ int mirror_super_decode(struct mirror_super *super, const uint8_t in[MIRROR_SUPE
 	super->data_size = le64_get(in + 24);
 	super->region_size = le32_get(in + 32);
 	super->clean = le32_get(in + 36) & FLAG_CLEAN;
+	super->taken_out = le32_get(in + 36) & FLAG_TAKEN_OUT;
 	memcpy(super->set, in + 40, DST_ID_SIZE);
 	super->generation.counter = le64_get(in + 56);
 	memcpy(super->generation.uuid, in + 64, DST_ID_SIZE);

@@ -87,6 +87,7 @@ struct mirror_member {
 	enum mirror_member_state state;
 	uint8_t id[DST_ID_SIZE]; /* the node's own, drawn when it became a member */
 	bool detached; /* ABSENT by command, with a clean generation: an offline backup */
+	bool suspended; /* ABSENT by command: not used until another one */
 	bool full; /* INCONSISTENT, ABSENT: its missed map means nothing, all must be compared */
 	/* ABSENT, and kept while INCONSISTENT: the last generation that it was in sync in. */
 	uint8_t left[DST_ID_SIZE];
@@ -103,7 +104,13 @@ struct mirror_generation {
 	uint8_t uuid[DST_ID_SIZE];
 };
 
-/* A superblock in memory. Its node's own slot is `self`. */
+/*
+ * A superblock in memory. Its node's own slot is `self`.
+ *
+ * One that was detached keeps the superblock of the generation that it was in sync in, clean and `taken_out`; only
+ * the others say that it is absent. If it knew their generation and was then started alone, by force,
+ * what they have written since would look like its own past, and be overwritten: split brain unseen.
+ */
 struct mirror_super {
 	uint64_t sequence; /* of writes of superblocks on this node */
 	uint8_t set[DST_ID_SIZE]; /* the mirror's id */
@@ -111,6 +118,7 @@ struct mirror_super {
 	uint32_t region_size; /* bytes: a power of two */
 	unsigned self;
 	bool clean; /* detached: no region is dirty, whatever the map says */
+	bool taken_out; /* the node was taken out by command in this generation, and the others went on */
 	struct mirror_member members[MIRROR_MAX_NODES];
 	/* The generation, and those before it, newest first: one that is among another's ancestors
 	 * came before it. Moves whenever the set of IN_SYNC members changes. */

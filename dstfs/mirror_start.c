@@ -242,6 +242,8 @@ static enum mirror_role role_of(const struct judge *judge, unsigned i)
 	case MIRROR_ABSENT:
 		if (member->detached)
 			return MIRROR_ROLE_DETACHED;
+		if (member->suspended)
+			return MIRROR_ROLE_SUSPENDED;
 		return member->full ? MIRROR_ROLE_COMPARE : MIRROR_ROLE_PARTIAL;
 	case MIRROR_INCONSISTENT:
 		return member->full ? MIRROR_ROLE_COMPARE : MIRROR_ROLE_PARTIAL;

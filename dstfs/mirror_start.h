@@ -38,6 +38,7 @@ enum mirror_role {
 	MIRROR_ROLE_PARTIAL, /* lacks what the others' missed map of it says */
 	MIRROR_ROLE_COMPARE, /* may differ anywhere: compared as a whole, by HASH */
 	MIRROR_ROLE_DETACHED, /* taken out by command: not touched until it is attached again */
+	MIRROR_ROLE_SUSPENDED, /* likewise, until it is resumed */
 	MIRROR_ROLE_FOREIGN, /* of another set, blank, or not a member any more: not touched */
 };
 

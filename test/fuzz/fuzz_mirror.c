@@ -209,6 +209,7 @@ static void make_super(uint8_t out[USED], uint64_t *state, uint64_t size, unsign
 		.region_size = mirror_region_size(mirror_data_size(size)),
 		.self = self,
 		.clean = next_random(state) % 2,
+		.taken_out = next_random(state) % 4 == 0,
 		.generation = {.counter = next_random(state) % 9},
 		.ancestor_count = (unsigned)(next_random(state) % 4),
 	};
@@ -227,6 +228,8 @@ static void make_super(uint8_t out[USED], uint64_t *state, uint64_t size, unsign
 		make_id(member->left, state, 4);
 		if (member->state == MIRROR_ABSENT)
 			member->detached = next_random(state) % 4 == 0;
+		if (member->state == MIRROR_ABSENT && !member->detached)
+			member->suspended = next_random(state) % 4 == 0;
 	}
 	mirror_super_encode(encoded, &super);
 	memcpy(out, encoded, USED);

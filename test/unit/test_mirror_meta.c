@@ -30,8 +30,12 @@ static struct mirror_super sample(void)
 		.region_size = 64u << 10,
 		.self = 1,
 		.clean = true,
+		.taken_out = true,
 		.members = {[0] = {.state = MIRROR_IN_SYNC, .size = NODE_SIZE},
-			    [1] = {.state = MIRROR_ABSENT, .detached = true, .full = true},
+			    [1] = {.state = MIRROR_ABSENT,
+				   .detached = true,
+				   .full = true,
+				   .suspended = true},
 			    [2] = {.state = MIRROR_INCONSISTENT, .size = 1ull << 40}},
 		.generation = {.counter = 5},
 		.ancestor_count = 2,
@@ -73,7 +77,7 @@ static const struct {
 } golden_super[] = {
 	{0, "44534d6972726f72" /* magic */ "01000000" /* version */ "01000000" /* self */},
 	{16, "0700000000000000" /* sequence */ "00003b0600000000" /* data_size */},
-	{32, "00000100" /* region_size */ "01000000" /* flags */},
+	{32, "00000100" /* region_size */ "03000000" /* flags */},
 	{40, "55555555555555555555555555555555" /* set */},
 	{56, "0500000000000000" /* generation */ "95959595959595959595959595959595"},
 	{80, "0200000000000000" /* ancestors */},
@@ -81,13 +85,14 @@ static const struct {
 	     "93939393939393939393939393939393"},
 	{600, "0100000000000000" /* in sync */ "a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0"
 	      "00000000000000000000000000000000" /* left */ "0000400600000000" /* size */},
-	{648, "0200000003000000" /* absent: detached, full */ "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
+	{648, "0200000007000000" /* absent: detached, full, suspended */ "a1a1a1a1a1a1a1a1a1a1a1a1a"
+	      "1a1a1a1"
 	      "93939393939393939393939393939393"
 	      "0000000000000000"},
 	{696, "0300000000000000" /* inconsistent */ "a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2"
 	      "94949494949494949494949494949494"
 	      "0000000000010000"},
-	{4088, "56fea2cb90e79350" /* digest */},
+	{4088, "c6a856cd3a66f1b1" /* digest */},
 };
 
 static unsigned put_hex(uint8_t *out, const char *hex)
@@ -243,15 +248,16 @@ static const struct {
 	{"small regions", 32, 4, 32 << 10, EINVAL},
 	{"large regions", 32, 4, 128 << 20, EINVAL},
 	{"regions of no power of two", 32, 4, 3 << 16, EINVAL},
-	{"unknown flags", 36, 4, 2, EINVAL},
+	{"unknown flags", 36, 4, 4, EINVAL},
 	{"the last generation", 56, 8, UINT64_MAX, EINVAL},
 	{"too many ancestors", 80, 4, MIRROR_ANCESTORS + 1, EINVAL},
 	{"far too many ancestors", 80, 4, UINT32_MAX, EINVAL},
 	{"ancestors that don't count", 80, 4, 1, EINVAL},
 	{"not zero where it must be", 84, 4, 1, EINVAL},
 	{"unknown state", 600, 4, MIRROR_MEMBER_STATES, EINVAL},
-	{"unknown member's flags", 652, 4, 4, EINVAL},
+	{"unknown member's flags", 652, 4, 8, EINVAL},
 	{"in sync and detached", 604, 4, 1, EINVAL},
+	{"in sync and suspended", 604, 4, 4, EINVAL},
 	{"in sync and full", 604, 4, 2, EINVAL},
 	{"a free slot with a state's flags", 600 + 4 * 48 + 4, 4, 1, EINVAL},
 	{"a free slot with a size", 600 + 4 * 48 + 40, 8, 1, EINVAL},

@@ -5,7 +5,7 @@
  * A node is written as LINEAGE:STATES, with a letter for each generation from the first on and one for
  * the state of each member in the last of them:
  *
- *     I in sync   A absent   D detached   F absent, full   X inconsistent   Y inconsistent, full   . free
+ *     I in sync   A absent   D detached   S suspended   F absent, full   X inconsistent   Y inconsistent, full   . free
  *
  * "abc:IA" comes after "ab:II", and "abd:AI" moved on without it. In front there may be '*' (clean),
  * '~' (its own slot's id is another one), '%' (of another mirror), a digit (its slot, else its place).
@@ -31,12 +31,16 @@ static void fill_id(uint8_t id[DST_ID_SIZE], int byte)
 static const struct {
 	char letter;
 	enum mirror_member_state state;
-	bool detached, full;
+	bool detached, full, suspended;
 } member_letters[] = {
-	{'I', MIRROR_IN_SYNC, false, false},      {'A', MIRROR_ABSENT, false, false},
-	{'D', MIRROR_ABSENT, true, false},        {'F', MIRROR_ABSENT, false, true},
-	{'X', MIRROR_INCONSISTENT, false, false}, {'Y', MIRROR_INCONSISTENT, false, true},
-	{'.', MIRROR_FREE, false, false},
+	{'I', MIRROR_IN_SYNC, false, false, false},
+	{'A', MIRROR_ABSENT, false, false, false},
+	{'D', MIRROR_ABSENT, true, false, false},
+	{'F', MIRROR_ABSENT, false, true, false},
+	{'X', MIRROR_INCONSISTENT, false, false, false},
+	{'Y', MIRROR_INCONSISTENT, false, true, false},
+	{'S', MIRROR_ABSENT, false, false, true},
+	{'.', MIRROR_FREE, false, false, false},
 };
 
 static void set_member(struct mirror_member *member, char letter, unsigned slot)
@@ -48,6 +52,7 @@ static void set_member(struct mirror_member *member, char letter, unsigned slot)
 	member->state = member_letters[i].state;
 	member->detached = member_letters[i].detached;
 	member->full = member_letters[i].full;
+	member->suspended = member_letters[i].suspended;
 	if (member->state != MIRROR_FREE)
 		fill_id(member->id, 0x10 + (int)slot);
 }
@@ -108,8 +113,8 @@ static void parse_witness(struct mirror_witness *witness, const char *text)
 #define FORCED 0x2u
 #define STALE 0x4u
 
-/* Roles: - missing, I in sync, P partial, C compare, D detached, o foreign. */
-static const char role_letters[] = "-IPCDo";
+/* Roles: - missing, I in sync, P partial, C compare, D detached, S suspended, o foreign. */
+static const char role_letters[] = "-IPCDSo";
 
 static const struct {
 	const char *what;
@@ -200,6 +205,15 @@ static const struct {
 	 0,
 	 "say different things"},
 	{"detached stays so", {"ab:ID", "ab:ID"}, NULL, 0, MIRROR_START_OK, "ID", EQUAL, NULL},
+	{"suspended stays so", {"ab:IS", "a:II"}, NULL, 0, MIRROR_START_OK, "IS", EQUAL, NULL},
+	{"only the suspended one",
+	 {"", "a:II"},
+	 "ab:IS",
+	 0,
+	 MIRROR_START_ALTERNATE,
+	 "-I",
+	 EQUAL,
+	 "what is there is stale"},
 	{"detached, and away", {"ab:ID", ""}, NULL, 0, MIRROR_START_OK, "I-", EQUAL, NULL},
 	{"three generations at once",
 	 {"abc:IAA", "ab:IIA", "a:III"},
