@@ -86,11 +86,22 @@ static json_t *run_reattach(const struct admin_call *call)
 /* Only the volume's target knows what it means. */
 static json_t *run_by_target(const struct admin_call *call)
 {
+	const char *node = json_string_value(json_object_get(call->request, "node"));
 	struct target *target = volume_target(call->mv->volume);
+	json_t *answer = NULL;
 
+	*call->reason.text = '\0';
 	if (target->ops->command)
-		return target->ops->command(target, call->command, call->request, &call->reason);
-	text_refuse(&call->reason, "volume %s is not a mirror", name_of(call));
+		answer = target->ops->command(target, call->command, call->request, &call->reason);
+	if (answer || *call->reason.text)
+		return answer;
+	if (node && target->ops->command)
+		text_refuse(&call->reason,
+			    "volume %s has no mirror with a node %.127s; dstctl status shows what "
+			    "its nodes are called",
+			    name_of(call), node);
+	else
+		text_refuse(&call->reason, "volume %s is not a mirror", name_of(call));
 	return NULL;
 }
 
@@ -105,6 +116,12 @@ static const struct {
 	{"verify-stop", run_by_target},
 	{"resync-pause", run_by_target},
 	{"resync-resume", run_by_target},
+	{"node-suspend", run_by_target},
+	{"node-resume", run_by_target},
+	{"node-detach", run_by_target},
+	{"node-attach", run_by_target},
+	{"node-dirty", run_by_target},
+	{"node-clean", run_by_target},
 };
 
 /* The volume that the command is for. */

@@ -243,22 +243,27 @@ static int map_reattach(struct target *target, bool takeover)
 	return result;
 }
 
-/* Goes to all; "parts" are the answers of those that have done it. */
+/* Goes to all; "parts" are the answers of those that have done it. Of the reasons the first counts. */
 static json_t *map_command(struct target *target, const char *command, const json_t *request,
 			   const struct reason *reason)
 {
 	struct map *map = from_base(target);
 	json_t *parts = json_array();
+	char text[512];
 
-	text_refuse(reason, "there is no mirror in it");
+	*reason->text = '\0';
 	for (unsigned i = 0; i < map->count; i++) {
 		struct target *child = map->children[i].target;
 		json_t *answer = NULL;
 
+		*text = '\0';
 		if (child->ops->command)
-			answer = child->ops->command(child, command, request, reason);
+			answer = child->ops->command(child, command, request,
+						     &(struct reason){text, sizeof(text)});
 		if (answer)
 			json_array_append_new(parts, answer);
+		else if (*text && !*reason->text)
+			text_refuse(reason, "%s", text);
 	}
 	if (json_array_size(parts))
 		return json_pack("{s:o}", "parts", parts);

@@ -2,6 +2,7 @@
 /* mirror.c - see mirror.h and mirror_impl.h. The target: its states, what is told of it, its life. */
 #include "dstfs/mirror_copy.h"
 #include "dstfs/mirror_home.h"
+#include "dstfs/mirror_order.h"
 #include "dstfs/mirror_port.h"
 
 #include "common/log.h"
@@ -21,9 +22,10 @@ static struct mirror *from_base(struct target *target)
 const char *mirror_node_state_name(enum mirror_node_state state)
 {
 	static const char *const names[] = {
-		[MIRROR_NODE_UNKNOWN] = "unknown",   [MIRROR_NODE_REFUSED] = "refused",
-		[MIRROR_NODE_DETACHED] = "detached", [MIRROR_NODE_FAILED] = "absent",
-		[MIRROR_NODE_RESYNC] = "resyncing",  [MIRROR_NODE_IN_SYNC] = "in-sync",
+		[MIRROR_NODE_UNKNOWN] = "unknown",     [MIRROR_NODE_REFUSED] = "refused",
+		[MIRROR_NODE_DETACHED] = "detached",   [MIRROR_NODE_FAILED] = "absent",
+		[MIRROR_NODE_RESYNC] = "resyncing",    [MIRROR_NODE_IN_SYNC] = "in-sync",
+		[MIRROR_NODE_SUSPENDED] = "suspended",
 	};
 
 	return names[state];
@@ -151,7 +153,7 @@ void mirror_update_base(struct mirror *mirror)
 static bool is_ours(const struct mirror_node *node)
 {
 	return node->state != MIRROR_NODE_DETACHED && node->state != MIRROR_NODE_REFUSED &&
-	       !node->suspended;
+	       node->state != MIRROR_NODE_SUSPENDED;
 }
 
 static const struct mirror_node *fenced_node(const struct mirror *mirror)
@@ -280,6 +282,10 @@ static json_t *node_status(struct mirror_node *node)
 	json_object_set_new(status, "name", json_string(node->name));
 	json_object_set_new(status, "sync", json_string(mirror_node_state_name(node->state)));
 	json_object_set_new(status, "sync_reason", json_string(reason));
+	if (node->since)
+		json_object_set_new(
+			status, "sync_for_s",
+			json_integer((json_int_t)((clock_now() - node->since) / CLOCK_SEC)));
 	json_object_set_new(status, "failures",
 			    json_integer((json_int_t)counter_get(&node->failures)));
 	json_object_set_new(status, "read_errors",
@@ -329,6 +335,7 @@ static json_t *mirror_status(struct target *target)
 			   (json_int_t)(running ? mirror_bits_sum(&mirror->marked) : 0), "suspect",
 			   (json_int_t)(running ? mirror_bits_sum(&mirror->suspect) : 0),
 			   "counters", counters_status(mirror), "nodes", nodes);
+	json_object_set_new(status, "orders", mirror_orders_status(mirror));
 	if (running)
 		mirror_copy_status(mirror, status);
 	return status;
@@ -364,6 +371,7 @@ static void end_work(struct mirror *mirror)
 {
 	mirror->ending = true;
 	run_posted(mirror);
+	mirror_orders_abandon(mirror);
 	mirror_copy_destroy(mirror);
 	mirror_io_cancel(mirror);
 	mirror_changes_cancel(mirror);
@@ -383,6 +391,7 @@ static void mirror_free(struct mirror *mirror)
 	for (unsigned i = 0; i < MIRROR_MAX_NODES; i++)
 		ranges_free(&mirror->nodes[i].ranges);
 	ranges_free(&mirror->ranges);
+	mirror_orders_free(&mirror->orders);
 	pthread_mutex_destroy(&mirror->reason_lock);
 	pthread_mutex_destroy(&mirror->repairs_lock);
 	free(mirror->ports);
@@ -455,8 +464,9 @@ struct target *mirror_new(const struct mirror_setup *setup)
 	mirror->work = calloc(1, sizeof(*mirror->work));
 	mirror->ports = calloc(setup->worker_count, sizeof(*mirror->ports));
 	mirror->ranges = ranges_new(setup->workers, setup->worker_count);
-	if (!mirror->volume || !mirror->work || !mirror->ports || !mirror->ranges ||
-	    init_rooms(mirror, setup)) {
+	mirror->orders = mirror_orders_new(mirror);
+	if (!mirror->orders || !mirror->volume || !mirror->work || !mirror->ports ||
+	    !mirror->ranges || init_rooms(mirror, setup)) {
 		if (mirror->work)
 			end_work(mirror);
 		mirror_free(mirror);

@@ -62,7 +62,7 @@ static bool first_edit(struct mirror *mirror, struct mirror_change *change,
 
 		if (node && in_sync & MIRROR_BIT(node->index)) {
 			member->state = MIRROR_IN_SYNC;
-			member->detached = member->full = false;
+			member->detached = member->suspended = member->full = false;
 			memset(member->left, 0, sizeof(member->left));
 		} else if (member->state != MIRROR_FREE) {
 			member->full |=
@@ -84,6 +84,10 @@ static void note_others(struct mirror *mirror)
 		case MIRROR_ROLE_DETACHED:
 			node->slot = node->found.self;
 			node->state = MIRROR_NODE_DETACHED;
+			break;
+		case MIRROR_ROLE_SUSPENDED:
+			node->slot = node->found.self;
+			node->state = MIRROR_NODE_SUSPENDED;
 			break;
 		default: /* looked at once more, and judged by what has become of the mirror */
 			if (node->state != MIRROR_NODE_REFUSED)

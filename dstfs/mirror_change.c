@@ -341,10 +341,10 @@ static void attempt(struct mirror *mirror)
 	int error = 0;
 
 	c->next = mirror->super;
-	c->next.clean = false;
+	c->next.clean = c->next.taken_out = false;
 	if (c->change && !c->change->edit(mirror, c->change, &c->next, &error)) {
 		c->next = mirror->super;
-		c->next.clean = false;
+		c->next.clean = c->next.taken_out = false;
 		c->inform = 0;
 		if (error || (!c->failed && !c->rewrite)) {
 			atomic_fetch_or(&mirror->failed, c->failed);

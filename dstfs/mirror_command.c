@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* mirror_command.c - what dstctl asks of a mirror that is mounted. In the home's thread. */
+/*
+ * mirror_command.c - what dstctl asks of a mirror that is mounted. In the home's thread. What is about a
+ * node that isn't this mirror's own goes on to the maps below it.
+ */
 #include "dstfs/mirror_copy.h"
+#include "dstfs/mirror_members.h"
 
 #include <string.h>
 
@@ -37,23 +41,56 @@ static json_t *run_resume(struct mirror *mirror, const json_t *request, const st
 
 static const struct {
 	const char *name;
-	/* A new object, or NULL with the cause in reason. */
+	/* A new object, or NULL with the cause in reason. Of `run` and `run_node` there is one. */
 	json_t *(*run)(struct mirror *mirror, const json_t *request, const struct reason *reason);
+	/* The same, about the node that the request names. */
+	json_t *(*run_node)(struct mirror_node *node, const json_t *request,
+			    const struct reason *reason);
 } commands[] = {
-	{"verify", run_verify},
-	{"verify-stop", run_verify_stop},
-	{"resync-pause", run_pause},
-	{"resync-resume", run_resume},
+	{.name = "verify", .run = run_verify},
+	{.name = "verify-stop", .run = run_verify_stop},
+	{.name = "resync-pause", .run = run_pause},
+	{.name = "resync-resume", .run = run_resume},
+	{.name = "node-suspend", .run_node = mirror_node_suspend},
+	{.name = "node-resume", .run_node = mirror_node_resume},
+	{.name = "node-detach", .run_node = mirror_node_detach},
+	{.name = "node-attach", .run_node = mirror_node_attach},
+	{.name = "node-dirty", .run_node = mirror_node_dirty},
+	{.name = "node-clean", .run_node = mirror_node_clean},
 };
+
+/* Some mirror below may have that node. NULL without a reason: none has. */
+static json_t *ask_below(struct mirror *mirror, const char *command, const json_t *request,
+			 const struct reason *reason)
+{
+	json_t *answer = NULL;
+
+	*reason->text = '\0';
+	for (unsigned i = 0; i < mirror->node_count && !answer && !*reason->text; i++) {
+		struct target *child = mirror->nodes[i].target;
+
+		if (child->ops->command)
+			answer = child->ops->command(child, command, request, reason);
+	}
+	return answer;
+}
 
 json_t *mirror_command(struct target *target, const char *command, const json_t *request,
 		       const struct reason *reason)
 {
 	struct mirror *mirror = (struct mirror *)target; /* base is the first member */
+	const char *name = json_string_value(json_object_get(request, "node"));
+	struct mirror_node *node = name ? mirror_find_node(mirror, name) : NULL;
 
-	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		if (strcmp(command, commands[i].name) == 0)
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+		if (strcmp(command, commands[i].name) != 0)
+			continue;
+		if (commands[i].run)
 			return commands[i].run(mirror, request, reason);
+		if (node)
+			return commands[i].run_node(node, request, reason);
+		return ask_below(mirror, command, request, reason);
+	}
 	text_refuse(reason, "a mirror has no command %.80s", command);
 	return NULL;
 }

@@ -30,6 +30,9 @@ void mirror_copy_stop(struct mirror *mirror, void (*done)(void *arg), void *arg)
  * window, from another in-sync node. Forgets about it if there is none, or if it has too much to do. */
 void mirror_copy_repair(struct mirror *mirror, unsigned node, struct range range);
 
+/* All that this node, which is in RESYNC, has got counts for nothing: it is copied to anew. */
+void mirror_copy_anew(struct mirror *mirror, unsigned node);
+
 /* ---- commands ---- */
 
 /* Resync and verify stay where they are. Making equal and repair go on: reading is safer for them. */

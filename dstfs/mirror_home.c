@@ -6,6 +6,7 @@
  */
 #include "dstfs/mirror_home.h"
 #include "dstfs/mirror_copy.h"
+#include "dstfs/mirror_members.h"
 
 #include "common/log.h"
 
@@ -92,6 +93,8 @@ static void run(struct mirror *mirror)
 		take_repairs(mirror);
 		mirror_clear_look(mirror);
 	}
+	mirror_members_look(mirror);
+	mirror_orders_look(mirror);
 	if (!mirror->busy)
 		next_turn(mirror);
 	mirror_update_base(mirror);

@@ -15,6 +15,8 @@
  *   mirror_super.c   superblocks are read and written
  *   mirror_detach.c  the clean end
  *   mirror_command.c what dstctl asks for
+ *   mirror_order.c   of that, what takes a while
+ *   mirror_members.c and what is about one node; mirror_backup.c: as an image of its own
  *   mirror_io.c      reading and writing metadata on many nodes at once
  *   mirror_copy.h    copying: resync, making equal, verify, repair; see mirror_copy_impl.h
  *
@@ -66,6 +68,7 @@ struct mirror_op;
 struct mirror_batch;
 struct mirror_copy;
 struct mirror_change;
+struct mirror_orders; /* mirror_order.h */
 
 /* A set of nodes: bit i is nodes[i], in the order of the configuration. Slots are another numbering. */
 typedef unsigned mirror_mask;
@@ -75,6 +78,7 @@ enum mirror_node_state {
 	MIRROR_NODE_UNKNOWN, /* its superblocks weren't read since it was lost, or never */
 	MIRROR_NODE_REFUSED, /* read, and not to be used: node->reason says why */
 	MIRROR_NODE_DETACHED, /* a member that was taken out by command: not touched */
+	MIRROR_NODE_SUSPENDED, /* likewise, for a while: no image of its own */
 	MIRROR_NODE_FAILED, /* ABSENT, and was lost a short while ago: looked at again soon */
 	MIRROR_NODE_RESYNC, /* INCONSISTENT: gets all writes, and what it missed is copied to it */
 	MIRROR_NODE_IN_SYNC,
@@ -121,8 +125,10 @@ struct mirror_node {
 	/* Changed by the home. */
 	_Atomic enum mirror_node_state state;
 	char reason[256]; /* of the state; guarded by the mirror's reason_lock */
+	_Atomic uint64_t since; /* of the state, for status: clock_now() */
 
 	/* The home's. */
+	enum mirror_node_state noted_state; /* that `since` is of */
 	unsigned slot; /* MIRROR_NO_SLOT: not known to be a member */
 	uint64_t size; /* bytes; when it was read: tells where its superblocks are */
 	uint64_t sequence; /* of its newest superblock */
@@ -133,7 +139,6 @@ struct mirror_node {
 	uint64_t tried[MIRROR_MAX_NODES]; /* sizes at which there were no superblocks */
 	unsigned tried_count;
 	bool unsure; /* a superblock that failed may have been written: read before the next one */
-	bool suspended; /* by command: not looked at when it comes back */
 	uint64_t retry_at, retry_delay; /* FAILED: when it is looked at again, nanoseconds */
 	bool changing; /* `change` is under way: its own, to join and to get in sync */
 	struct mirror_change change;
@@ -219,6 +224,7 @@ struct mirror {
 	struct mirror_work *work; /* the state of what is under way: mirror_home.h */
 	struct mirror_batch *batches; /* that run: mirror_io.c */
 	struct mirror_copy *copy;
+	struct mirror_orders *orders;
 	struct log_limit limit_memory;
 	bool refused; /* WAITING: and only a person can help */
 	bool fence_noted, copy_stopped; /* FENCED: steps on the way to a new start */

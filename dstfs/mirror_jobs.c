@@ -444,3 +444,9 @@ void copy_watch_resync(struct mirror_copy *copy)
 		}
 	}
 }
+
+void mirror_copy_anew(struct mirror *mirror, unsigned node)
+{
+	mirror->copy->resync[node] = (struct copy_progress){0};
+	mirror_copy_poke(mirror);
+}

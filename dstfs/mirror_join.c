@@ -60,7 +60,8 @@ static bool become_inconsistent(struct mirror *mirror, struct mirror_change *cha
 	struct mirror_node *node = change->arg;
 
 	if (super->members[node->slot].state != MIRROR_ABSENT ||
-	    super->members[node->slot].detached || node->target->state != TARGET_READY)
+	    super->members[node->slot].detached || super->members[node->slot].suspended ||
+	    node->target->state != TARGET_READY)
 		return false;
 	super->members[node->slot].state = MIRROR_INCONSISTENT;
 	return true;
@@ -71,7 +72,7 @@ static void on_joined(struct mirror *mirror, struct mirror_change *change, int e
 	struct mirror_node *node = change->arg;
 
 	node->changing = false;
-	if (node->state != MIRROR_NODE_RESYNC)
+	if (node->state == MIRROR_NODE_FAILED)
 		mirror_join_lost(node);
 	mirror_home_poke(mirror);
 }
@@ -91,6 +92,17 @@ static bool read_elsewhere(struct mirror_node *node)
 	return true;
 }
 
+/* By command, until another one. */
+static bool is_kept_out(struct mirror_node *node)
+{
+	const struct mirror_member *member = &node->mirror->super.members[node->slot];
+
+	if (member->state != MIRROR_ABSENT || !(member->detached || member->suspended))
+		return false;
+	node->state = member->detached ? MIRROR_NODE_DETACHED : MIRROR_NODE_SUSPENDED;
+	return true;
+}
+
 static void join_one(struct mirror_node *node)
 {
 	struct mirror *mirror = node->mirror;
@@ -105,10 +117,8 @@ static void join_one(struct mirror_node *node)
 		return;
 	}
 	node->slot = node->found.self;
-	if (mirror->super.members[node->slot].detached) {
-		node->state = MIRROR_NODE_DETACHED;
+	if (is_kept_out(node))
 		return;
-	}
 	if (mirror->super.members[node->slot].state != MIRROR_ABSENT || mirror->read_only)
 		return;
 	node->state = MIRROR_NODE_FAILED;
@@ -147,10 +157,12 @@ static void on_read(struct mirror_batch *batch, void *arg)
 	struct mirror *mirror = node->mirror;
 
 	node->reading = false;
-	if (mirror_batch_failed(batch)) {
+	if (node->state != MIRROR_NODE_UNKNOWN) {
+		; /* a command has come between */
+	} else if (mirror_batch_failed(batch)) {
 		mirror_node_set_reason(node, "its superblocks can't be read");
 		mirror_join_lost(node);
-	} else if (node->state == MIRROR_NODE_UNKNOWN) {
+	} else {
 		mirror_node_judge(node, (const uint8_t(*)[MIRROR_MAP_BLOCK])reading->copies);
 		if (node->read && mirror->phase == MIRROR_RUNNING && !mirror->ending)
 			join_one(node);
@@ -308,7 +320,7 @@ static void look_at(struct mirror_node *node)
 	bool ready = node->target->state == TARGET_READY && node->target->size;
 
 	if (node->state == MIRROR_NODE_FAILED && clock_now() >= node->retry_at && ready &&
-	    !node->changing && !node->suspended)
+	    !node->changing)
 		node->state = MIRROR_NODE_UNKNOWN;
 	if (node->state == MIRROR_NODE_REFUSED && !ready)
 		node->state = MIRROR_NODE_UNKNOWN;
@@ -316,8 +328,7 @@ static void look_at(struct mirror_node *node)
 		node->read = false;
 		node->mirror->work->joining.judged = false;
 	}
-	if (node->state == MIRROR_NODE_UNKNOWN && ready && !node->read && !node->reading &&
-	    !node->suspended) {
+	if (node->state == MIRROR_NODE_UNKNOWN && ready && !node->read && !node->reading) {
 		node->tried_count = 0;
 		read_node(node, node->target->size);
 	}

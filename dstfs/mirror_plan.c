@@ -70,6 +70,12 @@ static bool gets_writes(enum mirror_member_state state)
 	return state == MIRROR_IN_SYNC || state == MIRROR_INCONSISTENT;
 }
 
+static void forget_copied(struct mirror_missed *missed)
+{
+	mirror_bits_fill(&missed->copied, false);
+	mirror_bits_fill(&missed->settling, false);
+}
+
 /* What the slot's change of state means for its map. */
 static void plan_slot(struct mirror *mirror, unsigned slot)
 {
@@ -86,6 +92,7 @@ static void plan_slot(struct mirror *mirror, unsigned slot)
 	/* From now on the map tells how far it has got, also after a restart. */
 	if (member->state == MIRROR_INCONSISTENT && member->full) {
 		mirror_bits_fill(&missed->bits, true);
+		forget_copied(missed);
 		member->full = false;
 		c->fresh_maps |= 1u << slot;
 	}
@@ -93,8 +100,9 @@ static void plan_slot(struct mirror *mirror, unsigned slot)
 
 static bool same_member(const struct mirror_member *a, const struct mirror_member *b)
 {
-	return a->state == b->state && a->detached == b->detached && a->full == b->full &&
-	       !memcmp(a->id, b->id, DST_ID_SIZE) && !memcmp(a->left, b->left, DST_ID_SIZE);
+	return a->state == b->state && a->detached == b->detached && a->suspended == b->suspended &&
+	       a->full == b->full && !memcmp(a->id, b->id, DST_ID_SIZE) &&
+	       !memcmp(a->left, b->left, DST_ID_SIZE);
 }
 
 /* Does `next` say the same as `now`, generation and sequence apart? */
@@ -213,12 +221,6 @@ static void set_node_state(struct mirror_node *node, enum mirror_node_state stat
 	node->state = state;
 }
 
-static void forget_copied(struct mirror_missed *missed)
-{
-	mirror_bits_fill(&missed->copied, false);
-	mirror_bits_fill(&missed->settling, false);
-}
-
 static void publish_node(struct mirror_node *node)
 {
 	struct mirror *mirror = node->mirror;
@@ -229,6 +231,11 @@ static void publish_node(struct mirror_node *node)
 	member = &mirror->super.members[node->slot];
 	switch (member->state) {
 	case MIRROR_IN_SYNC:
+		if (node->state !=
+		    MIRROR_NODE_IN_SYNC) { /* some is left if it was declared clean */
+			mirror_bits_fill(&mirror->missed[node->slot].bits, false);
+			forget_copied(&mirror->missed[node->slot]);
+		}
 		set_node_state(node, MIRROR_NODE_IN_SYNC);
 		mirror_node_set_reason(node, "");
 		node->retry_delay = 0;
@@ -242,6 +249,8 @@ static void publish_node(struct mirror_node *node)
 		forget_copied(&mirror->missed[node->slot]);
 		if (member->detached) {
 			set_node_state(node, MIRROR_NODE_DETACHED);
+		} else if (member->suspended) {
+			set_node_state(node, MIRROR_NODE_SUSPENDED);
 		} else if (node->state == MIRROR_NODE_IN_SYNC ||
 			   node->state == MIRROR_NODE_RESYNC) {
 			counter_add(&node->failures, 1);

@@ -50,7 +50,8 @@ struct target_ops {
 	/*
 	 * Carries out a command of the admin's that concerns only some kinds of targets; a map passes
 	 * on to all its children what it doesn't know itself. Arguments are in `request`. A new object,
-	 * or NULL with the cause in `reason`. Worker 0's thread. NULL: knows none, and has no children.
+	 * or NULL with the cause in `reason`, which stays empty if it concerns nobody here. Worker 0's
+	 * thread. NULL: knows none, and has no children.
 	 */
 	json_t *(*command)(struct target *target, const char *command, const json_t *request,
 			   const struct reason *reason);
