@@ -27,6 +27,7 @@ enum exit_status {
 #define OPTION_WATCH 0x400u
 #define OPTION_PAUSE 0x800u
 #define OPTION_RESUME 0x1000u
+#define OPTION_TRUST 0x2000u
 #define OPTION_PICK (OPTION_MOUNT | OPTION_SOCKET) /* at most one of them comes */
 
 struct options {

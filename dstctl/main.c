@@ -5,6 +5,7 @@
 #include "dstctl/copying.h"
 #include "dstctl/human.h"
 #include "dstctl/mirror.h"
+#include "dstctl/node.h"
 #include "dstctl/status.h"
 #include "dstctl/volume.h"
 
@@ -32,6 +33,8 @@ static const struct command commands[] = {
 	 OPTION_PICK | OPTION_WATCH | OPTION_PAUSE | OPTION_RESUME, resync_run},
 	{"verify", "VOLUME", "compare the nodes of a mirror while it is in use", 1, 1,
 	 OPTION_PICK | OPTION_REPAIR | OPTION_FROM | OPTION_STOP, verify_run},
+	{"node", "ACTION VOLUME NODE", "take a node out of a mirror in use, or put it back", 3, 3,
+	 OPTION_PICK | OPTION_TRUST | OPTION_FORCE, node_run},
 	{"mirror", "ACTION VOLUME", "create, inspect, check or repair one that isn't mounted", 2, 2,
 	 OPTION_JSON | OPTION_CONFIG | OPTION_FORCE | OPTION_FROM | OPTION_EQUAL, mirror_run},
 };
@@ -57,7 +60,8 @@ static const struct option_row {
 	{'c', "config", "FILE", OPTION_CONFIG, "mirror: the configuration of the volumes"},
 	{0, "from", "NODE", OPTION_FROM, "mirror, verify: the node whose data is right"},
 	{0, "assume-equal", NULL, OPTION_EQUAL, "mirror create: the nodes hold the same data"},
-	{0, "force", NULL, OPTION_FORCE, "mirror: though something is overwritten or lost"},
+	{0, "trust-unmodified", NULL, OPTION_TRUST, "node attach: it wasn't changed meanwhile"},
+	{0, "force", NULL, OPTION_FORCE, "mirror, node: though something may be lost"},
 	{'h', "help", NULL, 0, "print this and exit"},
 	{'V', "version", NULL, 0, "print the version and exit"},
 };

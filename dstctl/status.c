@@ -202,6 +202,8 @@ static const struct field node_fields[] = {
 	{"NODE", 0, cell_node, "uri"},
 	{"STATE", 0, cell_text, "state"},
 	{"FOR", TABLE_RIGHT, cell_duration, "state_for_s"},
+	{"MIRROR", TABLE_QUIET, cell_text, "sync"},
+	{"FOR", TABLE_RIGHT | TABLE_QUIET, cell_duration, "sync_for_s"},
 	{"PEER", 0, cell_text, "peer"},
 	{"SESSION", 0, cell_id, "session"},
 	{"LANES", TABLE_RIGHT, cell_lanes_ready, "state"},
