@@ -238,6 +238,7 @@ static void file_close(struct backend *backend)
 	if (file->fd >= 0)
 		close(file->fd); /* lets go of the lock */
 	backend_file_syncs_destroy(&file->syncs);
+	backend_file_extents_destroy(&file->extents);
 	free(file->path);
 	free(file);
 }
@@ -267,6 +268,7 @@ struct backend *backend_file_open(const struct backend_file_options *options, ch
 	file->base.ops = &file_ops;
 	file->fd = -1;
 	backend_file_syncs_init(&file->syncs);
+	backend_file_extents_init(&file->extents);
 	file->path = strdup(options->path);
 	file->offload = offload_new(base_name(options->path),
 				    options->threads ? options->threads : DEFAULT_THREADS);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * backend_file_impl.h - what the five files of backend_file share, and nobody else includes.
+ * backend_file_impl.h - what the six files of backend_file share, and nobody else includes.
  *
- *   backend_file.c       the interface: inline or to a thread, and back to the loop
- *   backend_file_open.c  opening, locking, what the medium is and can do
- *   backend_file_ops.c   the operations themselves, which may block
- *   backend_file_sync.c  syncs, whose failures must reach everybody
- *   backend_file_pace.c  the judgement, by measurement, whether calls may be made inline
+ *   backend_file.c          the interface: inline or to a thread, and back to the loop
+ *   backend_file_open.c     opening, locking, what the medium is and can do
+ *   backend_file_ops.c      the operations themselves, which may block
+ *   backend_file_extents.c  which parts of a file are holes
+ *   backend_file_sync.c     syncs, whose failures must reach everybody
+ *   backend_file_pace.c     the judgement, by measurement, whether calls may be made inline
  */
 #ifndef COMMON_BACKEND_FILE_IMPL_H
 #define COMMON_BACKEND_FILE_IMPL_H
@@ -73,6 +74,13 @@ struct file_syncs {
 	struct log_limit limit;
 };
 
+/* The data that was seen last by EXTENTS. See backend_file_extents.c. */
+struct file_extents {
+	pthread_mutex_t lock; /* guards all below */
+	struct range data; /* no part of it was a hole; empty: none is known */
+	uint64_t until; /* clock_now() when that is asked anew */
+};
+
 struct backend_file {
 	struct backend base;
 
@@ -91,6 +99,7 @@ struct backend_file {
 	_Atomic bool told_shrunk; /* logged already that the file is shorter than it was */
 
 	struct file_syncs syncs;
+	struct file_extents extents;
 
 	/* What is with the threads now, queued or running. */
 	_Alignas(64) _Atomic unsigned offloaded, offloaded_reads;
@@ -104,6 +113,13 @@ struct backend_file {
  * Runs the operation in the calling thread, from op->moved on, and returns 0 or its errno. May block.
  */
 int backend_file_run(struct backend_file *file, struct backend_op *op);
+
+/* The same, of an EXTENTS. */
+int backend_file_run_extents(struct backend_file *file, struct backend_op *op);
+
+void backend_file_extents_init(struct file_extents *extents);
+void backend_file_extents_destroy(struct file_extents *extents);
+void backend_file_extents_forget(struct file_extents *extents, struct range punched);
 
 void backend_file_syncs_init(struct file_syncs *syncs);
 void backend_file_syncs_destroy(struct file_syncs *syncs); /* none is under way */

@@ -158,6 +158,14 @@ static int allocate(struct backend_file *file, int mode, _Atomic bool *can, stru
 	return 0;
 }
 
+static int punch(struct backend_file *file, struct range r)
+{
+	int error = allocate(file, FALLOC_FL_PUNCH_HOLE, &file->can_punch, r);
+
+	backend_file_extents_forget(&file->extents, r);
+	return error;
+}
+
 /* r without the parts of sectors at its ends; empty at its start if nothing is left. */
 static struct range whole_sectors(const struct backend_file *file, struct range r)
 {
@@ -175,7 +183,7 @@ static int zero_sectors(struct backend_file *file, struct range r, bool no_hole)
 	int error = EOPNOTSUPP;
 
 	if (!no_hole)
-		error = allocate(file, FALLOC_FL_PUNCH_HOLE, &file->can_punch, r);
+		error = punch(file, r);
 	if (error == EOPNOTSUPP || error == EINVAL)
 		error = allocate(file, FALLOC_FL_ZERO_RANGE, &file->can_zero_range, r);
 	if (error == EOPNOTSUPP || error == EINVAL)
@@ -225,48 +233,8 @@ static int run_discard(struct backend_file *file, struct backend_op *op)
 	if (file->base.info.is_device)
 		error = discard_device(file, r);
 	else
-		error = allocate(file, FALLOC_FL_PUNCH_HOLE, &file->can_punch, r);
+		error = punch(file, r);
 	return !error && op->fua ? backend_file_sync(file, op) : error;
-}
-
-static void add_extent(struct backend_op *op, struct range *left, uint64_t end, uint32_t kind)
-{
-	if (end > left->offset + left->length)
-		end = left->offset + left->length;
-	if (end <= left->offset || op->extent_count == DST_MAX_EXTENTS)
-		return;
-	op->extents[op->extent_count++] =
-		(struct wire_extent){.length = end - left->offset, .kind = kind};
-	range_advance(left, end - left->offset);
-}
-
-/*
- * lseek() moves the file's offset, which all threads share, and nobody uses. ENXIO: no data from
- * there on. A file that can't tell, or that changed between the two questions, is data.
- */
-static int run_extents(struct backend_file *file, struct backend_op *op)
-{
-	struct range left = op->range;
-
-	op->extent_count = 0;
-	while (left.length && op->extent_count < DST_MAX_EXTENTS) {
-		uint64_t end = left.offset + left.length;
-		off_t data = lseek(file->fd, (off_t)left.offset, SEEK_DATA), hole;
-
-		if (data < 0 && errno != ENXIO) {
-			if (errno != EINVAL && !is_unsupported(errno))
-				return errno;
-			data = (off_t)left.offset;
-			hole = (off_t)end;
-		} else if (data < 0) {
-			data = hole = (off_t)end;
-		} else {
-			hole = lseek(file->fd, data, SEEK_HOLE);
-		}
-		add_extent(op, &left, (uint64_t)data, DST_EXTENT_HOLE);
-		add_extent(op, &left, hole > data ? (uint64_t)hole : end, DST_EXTENT_DATA);
-	}
-	return 0;
 }
 
 /* By reading and writing. An error after some of it leaves a partial copy, which is a result. */
@@ -323,8 +291,9 @@ static int run_copy(struct backend_file *file, struct backend_op *op)
 static int run_hash(struct backend_file *file, struct backend_op *op)
 {
 	struct checksum_range *checksum = checksum_range_new(op->hash_seed);
-	uint8_t *data = malloc(PIECE);
 	struct range left = op->range;
+	/* Most are short: what malloc() has at hand, and not pages that are given back each time. */
+	uint8_t *data = malloc(range_head(left, PIECE).length);
 	int error = checksum && data ? 0 : ENOMEM;
 
 	while (!error && left.length) {
@@ -347,7 +316,7 @@ static int (*const runs[])(struct backend_file *file, struct backend_op *op) = {
 	[BACKEND_FLUSH] = run_flush,
 	[BACKEND_DISCARD] = run_discard,
 	[BACKEND_WRITE_ZEROES] = run_write_zeroes,
-	[BACKEND_EXTENTS] = run_extents,
+	[BACKEND_EXTENTS] = backend_file_run_extents,
 	[BACKEND_COPY] = run_copy,
 	[BACKEND_HASH] = run_hash,
 };

@@ -43,7 +43,7 @@ static struct {
 } fault;
 
 static struct {
-	_Atomic unsigned reads, writes, nowaits, syncs, dsyncs, punches, zero_ranges, copies;
+	_Atomic unsigned reads, writes, nowaits, syncs, dsyncs, punches, zero_ranges, copies, seeks;
 } calls;
 
 static pthread_barrier_t *sync_barrier; /* syncs meet here before they end */
@@ -168,6 +168,7 @@ ssize_t copy_file_range(int in, off_t *from, int out, off_t *to, size_t size, un
 
 off_t lseek(int fd, off_t offset, int whence)
 {
+	calls.seeks++;
 	if (fault.lseek)
 		return go_wrong(fault.lseek);
 	return syscall(SYS_lseek, fd, offset, whence);
@@ -541,6 +542,39 @@ static void without_seek_hole_all_is_data(void **state)
 	assert_int_equal(op.error, EIO);
 }
 
+/* One at a time, over the whole file: how many of the pieces are holes as a whole. */
+static unsigned count_holes(void)
+{
+	struct wire_extent extents[DST_MAX_EXTENTS];
+	unsigned holes = 0;
+
+	for (uint64_t at = 0; at < SIZE; at += MIB) {
+		struct backend_op op = {
+			.type = BACKEND_EXTENTS, .range = {at, MIB}, .extents = extents};
+
+		submit(&op);
+		settle();
+		assert_int_equal(op.error, 0);
+		holes += op.extent_count == 1 && extents[0].kind == DST_EXTENT_HOLE;
+	}
+	return holes;
+}
+
+static void the_end_of_data_is_looked_for_once_until_some_of_it_is_punched(void **state)
+{
+	unsigned before;
+
+	open_backend(XFS_SUPER_MAGIC);
+	before = calls.seeks;
+	assert_int_equal(count_holes(), 0);
+	assert_int_equal(calls.seeks - before, 2);
+	assert_int_equal(run(transfer_op(BACKEND_WRITE_ZEROES, 3 * MIB, 2 * MIB)), 0);
+	assert_int_equal(calls.punches, 1);
+	assert_int_equal(count_holes(), 2);
+	assert_int_equal(run(transfer_op(BACKEND_DISCARD, 6 * MIB, MIB)), 0);
+	assert_int_equal(count_holes(), 3);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -563,6 +597,7 @@ int main(void)
 		TEST(other_errors_of_zeroing_are_not_papered_over),
 		TEST(copy_works_without_the_kernels_help),
 		TEST(without_seek_hole_all_is_data),
+		TEST(the_end_of_data_is_looked_for_once_until_some_of_it_is_punched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
