@@ -2,6 +2,8 @@
 /* mirror_bits.c - see mirror_bits.h */
 #include "dstfs/mirror_bits.h"
 
+#include "common/le.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -101,10 +103,9 @@ void mirror_bits_fill(struct mirror_bits *bits, bool value)
 
 void mirror_bits_export(const struct mirror_bits *bits, unsigned from, uint8_t *out, size_t bytes)
 {
-	memset(out, 0, bytes);
-	for (unsigned at = mirror_bits_next(bits, from); at < bits->count && at - from < bytes * 8;
-	     at = mirror_bits_next(bits, at + 1))
-		out[(at - from) / 8] |= (uint8_t)(1u << (at - from) % 8);
+	assert(from % 64 == 0 && bytes % 8 == 0);
+	for (unsigned at = from / 64; bytes; at++, out += 8, bytes -= 8)
+		le64_put(out, at < word_count(bits) ? atomic_load(&bits->words[at]) : 0);
 }
 
 void mirror_bits_or_import(struct mirror_bits *bits, unsigned from, const uint8_t *in, size_t bytes)

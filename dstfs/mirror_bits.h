@@ -50,7 +50,7 @@ void mirror_bits_fill(struct mirror_bits *bits, bool value);
 
 /*
  * `bytes` bytes of a stored map: bit i of them is bit from + i here. What lies beyond the last bit
- * is 0, and ignored.
+ * is 0, and ignored. For export, whole words: `from` is a multiple of 64, and `bytes` of 8.
  */
 void mirror_bits_export(const struct mirror_bits *bits, unsigned from, uint8_t *out, size_t bytes);
 void mirror_bits_or_import(struct mirror_bits *bits, unsigned from, const uint8_t *in,

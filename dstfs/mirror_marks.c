@@ -14,6 +14,8 @@
 
 #define MARK_AHEAD 8u /* regions */
 
+_Static_assert(MIRROR_MAP_BITS % 64 == 0, "pieces are exported word by word");
+
 /* ---- maps ---- */
 
 int mirror_piece_write(struct mirror_batch *batch, const struct mirror *mirror, mirror_mask nodes,
