@@ -116,7 +116,7 @@ def qemu_convert(stage):
 def fio_rate(arguments, key):
     """A fio job on the image."""
     def act(stage):
-        return fio(stage.image, arguments, FIO_RUNTIME, stage.size)[key]
+        return fio([stage.image], arguments, FIO_RUNTIME, stage.size)[key]
     return act
 
 
@@ -150,7 +150,7 @@ def loop_fio(direct, arguments, key):
     """A fio job on a loop device on the image."""
     def act(stage):
         with Loop(stage, direct) as device:
-            return fio(device, arguments, FIO_RUNTIME, stage.size)[key]
+            return fio([device], arguments, FIO_RUNTIME, stage.size)[key]
     return act
 
 

@@ -119,6 +119,12 @@ class Daemon:
             lines = text.read().strip().splitlines()
         return lines[-1] if lines else "(it said nothing)"
 
+    def cpu_seconds(self):
+        """The processor time that it has used so far, in user mode and in the kernel."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="utf-8") as text:
+            fields = text.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self, force=False):
         """Ends the process and waits for that."""
         for number in ([] if force else [signal.SIGTERM]) + [signal.SIGKILL]:
@@ -140,7 +146,7 @@ class Rig:
         self.folder = tempfile.mkdtemp(prefix=f"{name}-", dir=space.folder)
         self.daemons = []
         self.mounts = []
-        self.image = None
+        self.images = []
         space.rigs.append(self)
 
     def path(self, name):
@@ -165,11 +171,21 @@ class Rig:
         self.daemons.append(Daemon([argv[0], pidfile_option, pidfile] + argv[1:], log, pidfile,
                                    self.folder))
 
-    def serve(self, image, size):
-        """Says which file is the disk image, and waits until it has its size."""
-        self.image = image
+    @property
+    def image(self):
+        """The disk image that is shown, or the first of several."""
+        return self.images[0] if self.images else None
+
+    def serve(self, image, size, at_most=None):
+        """Says which file is a disk image, and waits until it has its size: `size`, or up to
+        `at_most`."""
+        self.images.append(image)
         self.daemons[-1].wait_for(
-            lambda: os.path.exists(image) and os.stat(image).st_size == size)
+            lambda: os.path.exists(image) and size <= os.stat(image).st_size <= (at_most or size))
+
+    def cpu_seconds(self):
+        """The processor time that all daemons have used so far."""
+        return sum(daemon.cpu_seconds() for daemon in self.daemons)
 
     def stop(self, force=False):
         """Unmounts and stops everything. With force, at once, for a system that hangs. May be

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from benchlib.host import BenchError, in_child
 
+RAMP = 0.1  # of the runtime, before it: not counted
 FIO_SLACK = 20  # seconds beside its runtime after which a fio is taken for stuck
 
 
@@ -24,6 +25,11 @@ class Job:
     def less_is_better(self):
         """Is a smaller number of the metric the better one?"""
         return self.metric == "lat_us"
+
+    @property
+    def writes(self):
+        """Does it write?"""
+        return any(argument in ("--rw=write", "--rw=randwrite") for argument in self.arguments)
 
 
 LIBAIO = ["--ioengine=libaio", "--direct=1"]
@@ -55,15 +61,18 @@ class FioStuck(BenchError):
     """fio didn't end; the system under it must be stopped by force."""
 
 
-def fio(path, arguments, runtime, size, keep_as=None):
+def fio(paths, arguments, runtime, size, keep_as=None):
     """
-    Runs fio on the file for `runtime` seconds and returns mib_s, iops and lat_us: the mean time
-    from submission to completion; with an fsync after each write, that of the pair.
+    Runs fio on the files for `runtime` seconds and returns mib_s, iops and lat_us: the mean time
+    from submission to completion; with an fsync after each write, that of the pair. Several files
+    are worked on at once, each like one alone, and the rates are those of each.
     """
-    argv = ["fio", "--name=bench", f"--filename={path}", f"--size={size}", "--time_based",
-            f"--runtime={int(runtime * 1000)}ms", f"--ramp_time={int(runtime * 100)}ms", "--thread",
-            "--group_reporting", "--norandommap", "--allow_file_create=0", "--fallocate=none",
-            "--output-format=json"] + arguments
+    argv = ["fio", f"--size={size}", "--time_based", f"--runtime={int(runtime * 1000)}ms",
+            f"--ramp_time={int(runtime * RAMP * 1000)}ms", "--thread", "--group_reporting",
+            "--norandommap", "--allow_file_create=0", "--fallocate=none", "--output-format=json"]
+    argv += arguments
+    for path in paths:
+        argv += ["--name=bench", f"--filename={path}"]
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True, start_new_session=True,
                                preexec_fn=in_child)
@@ -71,7 +80,7 @@ def fio(path, arguments, runtime, size, keep_as=None):
         output, errors = process.communicate(timeout=runtime * 1.1 + FIO_SLACK)
     except subprocess.TimeoutExpired as error:
         process.send_signal(signal.SIGKILL)
-        raise FioStuck(f"fio is stuck on {os.path.basename(path)}") from error
+        raise FioStuck(f"fio is stuck on {os.path.basename(paths[0])}") from error
     except BaseException:
         process.send_signal(signal.SIGKILL)
         raise
@@ -81,10 +90,10 @@ def fio(path, arguments, runtime, size, keep_as=None):
     if process.returncode:
         why = (errors.strip() or output.strip() or "no reason given").splitlines()
         raise BenchError(f"fio: status {process.returncode}: {why[0]}")
-    return results(output)
+    return results(output, len(paths))
 
 
-def results(output):
+def results(output, files):
     """Picks the numbers from fio's JSON, which other text may precede."""
     job = json.loads(output[output.index("{"):])["jobs"][0]
     if job["error"]:
@@ -95,4 +104,5 @@ def results(output):
     latency = side["lat_ns"]["mean"]
     if job["sync"]["total_ios"]:
         latency += job["sync"]["lat_ns"]["mean"]
-    return {"mib_s": side["bw_bytes"] / (1 << 20), "iops": side["iops"], "lat_us": latency / 1000}
+    return {"mib_s": side["bw_bytes"] / (1 << 20) / files, "iops": side["iops"] / files,
+            "lat_us": latency / 1000}

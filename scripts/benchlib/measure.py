@@ -2,12 +2,14 @@
 """Measuring: rounds interleaved over the systems, medians, and the search for a peer's best."""
 
 import os
+import shutil
 import statistics
 
 from benchlib import systems as catalogue
-from benchlib.host import BenchError
-from benchlib.jobs import FioStuck, fio
+from benchlib.host import MIB, BenchError
+from benchlib.jobs import RAMP, FioStuck, fio
 
+TAIL = MIB  # of a backing file, beyond what jobs touch: mirrors keep there what they must know
 TUNE_FINALISTS = 3
 TUNE_ROUNDS = 3
 
@@ -22,21 +24,24 @@ class Run:
         self.say = say          # prints one line of progress
         self.failed = {}        # system name -> why it is out, or failed at least once
         self.image = None       # the backing file that all systems share
-        self.own_images = {}    # for those that need one of their own
+        self.own_images = {}    # those of systems that need their own
 
-    def image_for(self, system):
-        """The backing file of a system; created when it is first needed."""
-        if not system.own_file:
-            self.image = self.image or self.space.backing("disk.img", self.size)
-            return self.image
+    def images_for(self, system):
+        """The backing files of a system; created when they are first needed."""
+        if not system.own_files:
+            self.image = self.image or self.space.backing("disk.img", self.size + TAIL)
+            return [self.image]
         if system.name not in self.own_images:
-            self.own_images[system.name] = self.space.backing(f"{system.name}.img", self.size)
+            first = self.space.backing(f"{system.name}-0.img", self.size + TAIL)
+            self.own_images[system.name] = [first] + [
+                shutil.copyfile(first, os.path.join(self.space.memory, f"{system.name}-{n}.img"))
+                for n in range(1, system.own_files)]
         return self.own_images[system.name]
 
     def start(self, system, settings):
         """Starts a system; None, with the reason noted, if it doesn't work."""
         try:
-            return catalogue.start(self.space, system, self.image_for(system), settings)
+            return catalogue.start(self.space, system, self.images_for(system), settings)
         except BenchError as error:
             self.fail(system, str(error))
             return None
@@ -49,8 +54,12 @@ class Run:
     def once(self, system, rig, job, number):
         """One measurement, or None: then the system failed and has been stopped."""
         keep_as = os.path.join(rig.folder, f"{job.name}-{number}.json")
+        used = rig.cpu_seconds()
         try:
-            return fio(rig.image, job.arguments, self.runtime, self.size, keep_as)
+            sample = fio(rig.images, job.arguments, self.runtime, self.size, keep_as)
+            requests = sample["iops"] * self.runtime * (1 + RAMP)
+            sample["cpu_us"] = (rig.cpu_seconds() - used) / requests * 1e6
+            return sample
         except BenchError as error:
             self.fail(system, f"{job.name}: {error}")
             rig.stop(force=isinstance(error, FioStuck))
@@ -70,7 +79,8 @@ def measure(run, job, contenders, rounds):
     Runs a job on all contenders, (system, settings) pairs, round-robin; who goes first moves on
     by one each round. Returns a list as long: medians, or None for one that failed.
     """
-    rigs = [run.start(system, settings) for system, settings in contenders]
+    rigs = [None if system.writes_only and not job.writes else run.start(system, settings)
+            for system, settings in contenders]
     samples = [[] for _ in contenders]
     count = len(contenders)
     for number in range(rounds):

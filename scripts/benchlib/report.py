@@ -27,18 +27,31 @@ def best_peer(job, systems, results):
     return order[0] if order else None
 
 
-def ratio(job, result, best):
-    """A result over the best peer's, in the job's own metric; None where one is missing."""
-    if not result or not best or not best[job.metric]:
+def ratio(job, result, other):
+    """A result over another, in the job's own metric; None where one is missing."""
+    if not result or not other or not other[job.metric]:
         return None
-    return result[job.metric] / best[job.metric]
+    return result[job.metric] / other[job.metric]
 
 
-def comparison(jobs, systems, outcomes):
-    """The table: a row a job; medians, their spread, and our ratios to the best peer."""
-    ours = [index for index, system in enumerate(systems) if not system.peer]
+def ratios_of(job, systems, results, wanted):
+    """The ratios that are wanted, see Suite: (name, name or "best") -> ratio, None where one is
+    missing; without those of systems that don't take part at all."""
+    index = {system.name: number for number, system in enumerate(systems)}
+    index[""] = best_peer(job, systems, results)
+    found = {}
+    for ours, theirs in wanted:
+        if ours in index and theirs in index:
+            other = results[index[theirs]] if index[theirs] is not None else None
+            found[ours, theirs or "best"] = ratio(job, results[index[ours]], other)
+    return found
+
+
+def comparison(jobs, systems, outcomes, wanted):
+    """The table: a row a job; medians, their spread, and the ratios that are wanted."""
+    pairs = ratios_of(jobs[0], systems, outcomes[jobs[0].name], wanted)
     header = ["job", "unit"] + [system.name for system in systems]
-    header += [f"{systems[index].name}/best" for index in ours] + ["better is", "best peer"]
+    header += [f"{ours}/{theirs}" for ours, theirs in pairs] + ["better is", "best peer"]
     rows = []
     for job in jobs:
         results = outcomes[job.name]
@@ -48,8 +61,7 @@ def comparison(jobs, systems, outcomes):
         for result in results:
             row.append(f"{form.format(result[job.metric])} ±{result['spread']:.0%}"
                        if result else "-")
-        for index in ours:
-            value = ratio(job, results[index], results[best] if best is not None else None)
+        for value in ratios_of(job, systems, results, wanted).values():
             row.append(f"{value:.2f}" if value else "-")
         row.append("less" if job.less_is_better else "more")
         row.append(systems[best].name if best is not None else "-")
@@ -57,12 +69,22 @@ def comparison(jobs, systems, outcomes):
     return table(rows, header)
 
 
-def records(jobs, systems, outcomes, settings):
+def costs(jobs, systems, outcomes):
+    """The table of the processor time that the daemons take."""
+    rows = []
+    for job in jobs:
+        rows.append([job.name] + [f"{result['cpu_us']:.1f}" if result else "-"
+                                  for result in outcomes[job.name]])
+    return table(rows, ["job"] + [system.name for system in systems])
+
+
+def records(jobs, systems, outcomes, settings, wanted):
     """The JSON array: one record for each job and system that has a result."""
     found = []
     for job in jobs:
         results = outcomes[job.name]
         best = best_peer(job, systems, results)
+        pairs = ratios_of(job, systems, results, wanted)
         for system, result in zip(systems, results):
             if not result:
                 continue
@@ -70,8 +92,10 @@ def records(jobs, systems, outcomes, settings):
             found.append({
                 "job": job.name, "system": system.name,
                 "mib_s": round(result["mib_s"], 2), "iops": round(result["iops"], 1),
-                "lat_us": round(result["lat_us"], 2),
+                "lat_us": round(result["lat_us"], 2), "cpu_us": round(result["cpu_us"], 2),
                 "ratio_to_best_peer": round(value, 4) if value else None,
+                "ratios": {theirs: round(number, 4) for (ours, theirs), number in pairs.items()
+                           if ours == system.name and number},
                 "metric": job.metric, "better": "less" if job.less_is_better else "more",
                 "spread": round(result["spread"], 4),
                 "settings": settings[job.name][system.name],

@@ -3,7 +3,7 @@
 
 A setting is a dict. The candidates of a peer are what --tune measures; the *_FOUND are the best
 ones per job that such a run found (on 2 cores of an AMD EPYC, Linux 6.18, Debian 12), used when no
-settings file is given. dstfs has no settings: it runs on its defaults.
+settings file is given. dstfs has no settings: it runs on its defaults. Mirrors are in mirrors.py.
 """
 
 import os
@@ -23,30 +23,48 @@ class System:
     name: str
     about: str
     programs: list              # what must be installed
-    start: Callable             # (rig, image file, settings) -> starts the daemons
+    start: Callable             # (rig, image files, settings) -> starts the daemons
     peer: bool = False
-    own_file: bool = False      # locks the image: needs a file of its own
+    own_files: int = 0          # that it needs, of equal content; 0: the one that all others share
+    writes_only: bool = False   # takes part in jobs that write
+    quick: bool = True          # takes part in --quick, unless named
     candidates: list = field(default_factory=list)
     found: dict = field(default_factory=dict)  # job -> settings; "" for all others
 
 
-def start_dstfs(rig, image, settings):
-    """dstd over loopback TCP, and dstfs, both on their defaults."""
+@dataclass
+class Suite:
+    """Systems that are compared with each other."""
+    systems: list
+    ratios: list                # (system's name, that of what it is compared with, "": the best peer)
+
+
+def start_dstd(rig, image):
+    """dstd on its defaults, over loopback TCP. Returns the URI of the image."""
     port = free_port()
     rig.daemon([program("dstd"), "-f", "--listen", f"{HOST}:{port}", "--export", f"vol0={image}"],
                "--pidfile")
+    return f"dst://{HOST}:{port}/vol0"
+
+
+def mount_dstfs(rig, source, settings):
+    """dstfs on its defaults. Returns the folder where the images are."""
     mount = rig.mount_point()
     options = ["-o", f"cache={settings['cache']}"] if settings.get("cache") else []
-    rig.daemon([program("dstfs"), f"dst://{HOST}:{port}/vol0", mount, "-f"] + options, "--pidfile")
-    rig.serve(os.path.join(mount, "vol0"), os.path.getsize(image))
+    rig.daemon([program("dstfs"), source, mount, "-f"] + options, "--pidfile")
+    return mount
 
 
-def start_dstfs_local(rig, image, settings):
+def start_dstfs(rig, images, settings):
+    """dstd and dstfs."""
+    mount = mount_dstfs(rig, start_dstd(rig, images[0]), settings)
+    rig.serve(os.path.join(mount, "vol0"), os.path.getsize(images[0]))
+
+
+def start_dstfs_local(rig, images, settings):
     """dstfs over a file:// node: no server, no network."""
-    mount = rig.mount_point()
-    options = ["-o", f"cache={settings['cache']}"] if settings.get("cache") else []
-    rig.daemon([program("dstfs"), f"file://{image}", mount, "-f"] + options, "--pidfile")
-    rig.serve(os.path.join(mount, os.path.basename(image)), os.path.getsize(image))
+    mount = mount_dstfs(rig, f"file://{images[0]}", settings)
+    rig.serve(os.path.join(mount, os.path.basename(images[0])), os.path.getsize(images[0]))
 
 
 def start_nbdkit(rig, image, settings):
@@ -57,19 +75,19 @@ def start_nbdkit(rig, image, settings):
     return port
 
 
-def start_nbdfuse(rig, image, settings):
+def start_nbdfuse(rig, images, settings):
     """nbdfuse + nbdkit."""
-    port = start_nbdkit(rig, image, settings)
+    port = start_nbdkit(rig, images[0], settings)
     mount = os.path.join(rig.mount_point(), "disk")
     argv = ["nbdfuse", "-C", str(settings["connections"])]
     argv += ["-s"] if settings.get("single") else []
     rig.daemon(argv + [mount, f"nbd://{HOST}:{port}"], "-P")
-    rig.serve(mount, os.path.getsize(image))
+    rig.serve(mount, os.path.getsize(images[0]))
     set_max_background(rig, settings)
 
 
-def start_qsd(rig, image, settings):
-    """qemu-storage-daemon: NBD client and FUSE export, with nbdkit or qemu-nbd as server."""
+def start_nbd_server(rig, image, settings):
+    """nbdkit or qemu-nbd. Returns the options of the blockdev that is its client, without the name."""
     if settings["server"] == "nbdkit":
         port = start_nbdkit(rig, image, settings)
     else:
@@ -77,6 +95,11 @@ def start_qsd(rig, image, settings):
         rig.daemon(["qemu-nbd", "-t", "-f", "raw", "-b", HOST, "-p", str(port), "-e", "4",
                     f"--cache={settings['cache']}", f"--aio={settings['aio']}", image],
                    "--pid-file")
+    return f"driver=nbd,server.type=inet,server.host={HOST},server.port={port}"
+
+
+def start_qsd_export(rig, blockdevs, size, settings):
+    """qemu-storage-daemon's FUSE export of the node "disk" that these blockdevs make."""
     mount = rig.mount_point("disk", is_file=True)
     argv = ["qemu-storage-daemon"]
     export = (f"type=fuse,id=export,node-name=disk,mountpoint={mount},"
@@ -84,11 +107,17 @@ def start_qsd(rig, image, settings):
     if settings.get("iothread"):
         argv += ["--object", "iothread,id=io"]
         export += ",iothread=io"
-    argv += ["--blockdev", f"driver=nbd,node-name=disk,server.type=inet,server.host={HOST},"
-             f"server.port={port}", "--export", export]
-    rig.daemon(argv, "--pidfile")
-    rig.serve(mount, os.path.getsize(image))
+    for blockdev in blockdevs:
+        argv += ["--blockdev", blockdev]
+    rig.daemon(argv + ["--export", export], "--pidfile")
+    rig.serve(mount, size)
     set_max_background(rig, settings)
+
+
+def start_qsd(rig, images, settings):
+    """qemu-storage-daemon: NBD client and FUSE export, with nbdkit or qemu-nbd as server."""
+    client = start_nbd_server(rig, images[0], settings)
+    start_qsd_export(rig, [f"{client},node-name=disk"], os.path.getsize(images[0]), settings)
 
 
 def set_max_background(rig, settings):
@@ -150,18 +179,18 @@ QSD_FOUND = {
     "fsync": {"server": "nbdkit", "threads": 4, "iothread": True},
 }
 
-SYSTEMS = [
+SUITE = Suite([
     System("dstfs", "dstfs + dstd over loopback TCP, checksums on, defaults", ["dstfs", "dstd"],
            start_dstfs),
     System("dstfs-local", "dstfs over a file:// node, no server", ["dstfs"], start_dstfs_local,
-           own_file=True),
+           own_files=1, quick=False),
     System("nbdfuse", "nbdfuse + nbdkit (file plugin) over loopback TCP", ["nbdfuse", "nbdkit"],
            start_nbdfuse, peer=True, candidates=nbdfuse_candidates(),
            found=NBDFUSE_FOUND),
     System("qsd", "qemu-storage-daemon's FUSE export over an NBD server, loopback TCP",
            ["qemu-storage-daemon", "qemu-nbd", "nbdkit"], start_qsd, peer=True,
            candidates=qsd_candidates(), found=QSD_FOUND),
-]
+], ratios=[("dstfs", ""), ("dstfs-local", "")])
 
 BUILD_FOLDER = None  # set once by the command line: where dstfs and dstd are
 
@@ -178,13 +207,13 @@ def missing(system):
     return [name for name in system.programs if not shutil.which(program(name))]
 
 
-def start(space, system, image, settings):
-    """Starts a system on an image file; returns its rig, the image's path in rig.image. Tries
+def start(space, system, images, settings):
+    """Starts a system on image files; returns its rig, what it shows in rig.images. Tries
     again where another process may have taken the port in between."""
     for attempt in range(3):
         rig = Rig(space, system.name)
         try:
-            system.start(rig, image, settings)
+            system.start(rig, images, settings)
             return rig
         except BenchError as error:
             rig.stop()
