@@ -7,12 +7,13 @@
  */
 #include "common/pool.h"
 
+#include "common/memory.h"
+
 #include <assert.h>
 #include <stdalign.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -146,7 +147,7 @@ unsigned pool_in_use(const struct pool *pool)
 
 struct buf_slab {
 	struct buf_slab *next;
-	uint8_t *memory; /* mmap'd, `count` strides */
+	uint8_t *memory; /* `count` strides */
 	unsigned count;
 	struct buf bufs[];
 };
@@ -164,9 +165,8 @@ static int buf_pool_grow(struct buf_pool *pool, unsigned count, bool touch)
 
 	if (!slab)
 		return -1;
-	slab->memory = mmap(NULL, count * BUF_STRIDE, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (slab->memory == MAP_FAILED) {
+	slab->memory = memory_map(count * BUF_STRIDE);
+	if (!slab->memory) {
 		free(slab);
 		return -1;
 	}
@@ -211,7 +211,7 @@ void buf_pool_free(struct buf_pool **pool)
 	for (struct buf_slab *slab = (*pool)->slabs, *next; slab; slab = next) {
 		next = slab->next;
 		unpoison(slab->memory, slab->count * BUF_STRIDE); /* someone else's next */
-		munmap(slab->memory, slab->count * BUF_STRIDE);
+		memory_unmap(slab->memory, slab->count * BUF_STRIDE);
 		free(slab);
 	}
 	free(*pool);
