@@ -89,8 +89,12 @@ void recovery_learn(struct attachment *a, const uint8_t instance[DST_ID_SIZE], b
 {
 	bool known = a->has_instance;
 
-	if (known && !memcmp(a->instance, instance, DST_ID_SIZE))
+	if (known && !memcmp(a->instance, instance, DST_ID_SIZE)) {
+		/* Who takes an export over has it flushed before (proto.h, section 7). */
+		if (a->phase == PHASE_ATTACHING && a->has_epoch)
+			retain_durable(&a->retention.retain, a->retention.retain.number);
 		return;
+	}
 	memcpy(a->instance, instance, DST_ID_SIZE);
 	a->has_instance = true;
 	if (!known)

@@ -239,6 +239,7 @@ static inline uint16_t node_judge(struct node *n, const struct wire_attrs *said)
 		return DST_EBUSY;
 	}
 	if (!holds) {
+		memcpy(n->durable, n->content, sizeof(n->durable));
 		node_raise_epoch(n);
 		memcpy(n->holder, said->session, DST_ID_SIZE);
 	}
