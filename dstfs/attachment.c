@@ -112,7 +112,7 @@ static void fence(struct attachment *a, const char *reason)
 	for (unsigned i = 0; i < a->seat_count; i++)
 		a->seats[i].attached = false;
 	attachment_show_state(a, false, reason);
-	log_error("%s: fenced, all I/O fails until it is attached anew by command: %s",
+	log_error("%s: %s; all I/O fails until it is attached anew by command",
 		  attachment_node(a, node), reason);
 	attachment_poke_all(a);
 }
@@ -251,7 +251,8 @@ static enum lane_verdict check_epoch(struct attachment *a, const struct wire_att
 	}
 	if (a->has_epoch && !wire_epoch_equal(&a->epoch, &attrs->epoch)) {
 		snprintf(reason, DST_MAX_REASON + 1,
-			 "another writer has held the export meanwhile (epoch %llu, ours was %llu)",
+			 "fenced: another writer has held the export meanwhile (epoch %llu, ours "
+			 "was %llu)",
 			 (unsigned long long)attrs->epoch.counter,
 			 (unsigned long long)a->epoch.counter);
 		fence(a, reason);

@@ -282,11 +282,15 @@ static void settle(struct lane *lane, const struct wire_attrs *attrs, enum lane_
 /* Not let in. */
 static void turned_away(struct lane *lane, enum lane_verdict verdict, const char *reason)
 {
+	if (verdict == LANE_STAY) { /* its node has told why, once for all lanes */
+		drop(lane);
+		retry_when_poked(lane);
+		lane->config.events->lost(lane->config.arg, lane->worker->index, false, reason);
+		return;
+	}
 	lane_disconnect(lane, verdict == LANE_REFUSED, reason);
 	if (verdict == LANE_AGAIN)
 		retry_in(lane, CLOCK_MS);
-	else if (verdict == LANE_STAY)
-		retry_when_poked(lane);
 }
 
 static void hello_answered(struct lane *lane, const struct msgio_in *in)
