@@ -11,11 +11,14 @@
  *     what was meant for it, and not have counted it yet;
  *   - a failure that only FUA has seen fails the next FLUSH too.
  *
- * Nothing is tried again into success: what could not be written may be gone from the cache.
+ * Nothing is tried again into success: what could not be written may be gone from the cache. Or it may
+ * not: then the kernel takes it for written, and reads it from there until memory is short. Who
+ * compares that with another copy would find them equal. So the cache is dropped.
  */
 #include "common/backend_file_impl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -64,9 +67,20 @@ static void take_off(struct file_syncs *syncs, struct sync_call *call)
 	pthread_cond_broadcast(&syncs->ended);
 }
 
+/* From here on what is read is what is stored, or is still to be written. */
+static void drop_cache(const struct backend_file *file)
+{
+	int error = posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
+
+	if (error)
+		log_warn("%s: what its failed flush left in the page cache stays there: %s",
+			 file->path, strerror(error));
+}
+
 /* Locked. */
 static void count_failure(struct backend_file *file, const struct backend_op *op, int error)
 {
+	drop_cache(file); /* before anyone is told */
 	file->base.info.losses++;
 	file->syncs.failures++;
 	file->syncs.error = error;
