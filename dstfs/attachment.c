@@ -342,6 +342,7 @@ static void on_settled(void *arg, unsigned index)
 	if (a->seats[index].attached) /* else another session has begun meanwhile */
 		recovery_gathered(a, index);
 	pthread_mutex_unlock(&a->lock);
+	changed(a);
 }
 
 static void on_lost(void *arg, unsigned index, bool refused, const char *reason)

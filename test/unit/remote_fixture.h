@@ -42,6 +42,7 @@ static struct env {
 	struct target_policy policy;
 	struct target *target;
 	unsigned changes;
+	enum target_state told; /* its state when it last said that something has changed */
 	struct io ios[IOS];
 
 	struct loop_timer poll;
@@ -52,6 +53,8 @@ static struct env {
 static inline void on_changed(void *arg)
 {
 	e.changes++;
+	if (e.target)
+		e.told = e.target->state;
 }
 
 static inline void on_poll(void *arg)

@@ -70,6 +70,22 @@ static void what_was_flushed_is_not(void **state)
 	each(state, flushed);
 }
 
+static void nothing_kept(unsigned lanes)
+{
+	begin(lanes);
+	write_blocks(0, 5, 1);
+	assert_int_equal(flush_on(0), 0);
+	node_power_cut(&e.node);
+	recover();
+	assert_int_equal(status_of("durability", "replays"), 0);
+	assert_int_equal(e.told, TARGET_READY);
+}
+
+static void that_it_is_over_is_told_also_if_nothing_was_lost(void **state)
+{
+	each(state, nothing_kept);
+}
+
 static void reads(unsigned lanes)
 {
 	begin(lanes);
@@ -655,6 +671,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_was_not_flushed_is_written_anew),
 		TEST(what_was_flushed_is_not),
+		TEST(that_it_is_over_is_told_also_if_nothing_was_lost),
 		TEST(nobody_reads_what_was_lost),
 		TEST(the_older_does_not_land_over_the_newer),
 		TEST(all_lanes_are_gathered_first),
