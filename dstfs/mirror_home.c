@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#define LATER_STEP CLOCK_SEC
+
 void mirror_home_poke(struct mirror *mirror)
 {
 	if (!mirror->ending && !atomic_exchange(&mirror->home_posted, true))
@@ -112,12 +114,7 @@ static void on_poke(void *arg)
 
 /* ---- later ---- */
 
-static void on_later(void *arg)
-{
-	run(arg);
-}
-
-void mirror_home_later(struct mirror *mirror, uint64_t delay)
+static void look_in(struct mirror *mirror, uint64_t delay)
 {
 	struct mirror_work *work = mirror->work;
 	uint64_t at = clock_now() + delay;
@@ -126,6 +123,27 @@ void mirror_home_later(struct mirror *mirror, uint64_t delay)
 		return;
 	work->later_at = at;
 	loop_timer_set(&work->later, delay);
+}
+
+/* Of what was asked for only the first and the last are known: until the last, it looks often. */
+static void on_later(void *arg)
+{
+	struct mirror *mirror = arg;
+	uint64_t last = mirror->work->last_at, now = clock_now();
+
+	run(mirror);
+	if (last > now)
+		look_in(mirror, last - now < LATER_STEP ? last - now : LATER_STEP);
+}
+
+void mirror_home_later(struct mirror *mirror, uint64_t delay)
+{
+	struct mirror_work *work = mirror->work;
+	uint64_t at = clock_now() + delay;
+
+	if (at > work->last_at)
+		work->last_at = at;
+	look_in(mirror, delay);
 }
 
 void mirror_out_of_memory(struct mirror *mirror)

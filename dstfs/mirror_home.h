@@ -71,6 +71,7 @@ struct mirror_ending {
 struct mirror_work {
 	struct loop_timer later; /* mirror_home_later() */
 	uint64_t later_at; /* clock_now() when it comes */
+	uint64_t last_at; /* the last that was asked for */
 	struct mirror_marking marking;
 	struct mirror_clearing clearing;
 	struct mirror_changing changing;
@@ -81,7 +82,7 @@ struct mirror_work {
 /* mirror_home.c */
 int mirror_home_init(struct mirror *mirror); /* 0 or ENOMEM */
 void mirror_home_destroy(struct mirror *mirror);
-void mirror_home_later(struct mirror *mirror, uint64_t delay); /* looks then, at the latest */
+void mirror_home_later(struct mirror *mirror, uint64_t delay); /* looks then, or within a second */
 /* Something could not be begun: says so, and looks again later. */
 void mirror_out_of_memory(struct mirror *mirror);
 void mirror_home_done(struct mirror *mirror); /* busy no more: the next one's turn comes soon */

@@ -526,6 +526,32 @@ static void one_that_is_back_is_inconsistent_before_anything_is_copied(void **st
 	fixture_end();
 }
 
+static void one_that_is_back_is_not_forgotten_for_what_is_due_earlier(void **state)
+{
+	const struct mirror_node *node;
+	uint64_t end;
+
+	begin_in_sync(2);
+	start();
+	node = &f.mirror->nodes[1];
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	loop_timer_cancel(&f.mirror->work->clearing.timer); /* nothing else makes it look */
+	mirror_home_later(f.mirror, 300 * CLOCK_MS);
+	disk_die(1);
+	assert_int_equal(do_write(0, 4096, 2), 0);
+	disk_revive(1);
+	settle();
+	assert_int_equal(node->state, MIRROR_NODE_FAILED); /* it is tried later */
+	end = clock_now() + 30 * CLOCK_SEC;
+	while (node->state == MIRROR_NODE_FAILED && clock_now() < end) {
+		clock_sleep(10 * CLOCK_MS);
+		one_turn();
+	}
+	assert_int_not_equal(node->state, MIRROR_NODE_FAILED);
+	stop();
+	fixture_end();
+}
+
 static void what_is_copied_leaves_the_map_after_a_flush_of_the_node(void **state)
 {
 	bool flushed = false;
@@ -814,6 +840,7 @@ int main(void)
 		cmocka_unit_test(what_was_given_up_on_one_node_holds_up_nobody_else),
 		cmocka_unit_test(a_read_goes_on_to_another_node),
 		cmocka_unit_test(one_that_is_back_is_inconsistent_before_anything_is_copied),
+		cmocka_unit_test(one_that_is_back_is_not_forgotten_for_what_is_due_earlier),
 		cmocka_unit_test(what_is_copied_leaves_the_map_after_a_flush_of_the_node),
 		cmocka_unit_test(who_gets_in_sync_is_told_last),
 		cmocka_unit_test(who_is_about_to_get_in_sync_can_not_go_on_alone),
