@@ -339,7 +339,8 @@ static int find_source(struct mirror *mirror, const struct mirror_verify_options
 	} else if (options->repair && __builtin_popcount(set) == 2) {
 		return text_refuse(
 			reason,
-			"two nodes alone can't tell which side is right: name the one that is");
+			"two nodes alone can't tell which side is right: name the one that is, "
+			"--from NODE");
 	}
 	return 0;
 }
