@@ -304,15 +304,15 @@ long_or() {
 	fi
 }
 
-# start_power SIZE: a disk with a volatile cache, $POWER/disk, and its switch, $POWER/control; see
-# test/tools/powerdisk.c. What is durable lies in $T/durable.
+# start_power SIZE [NAME]: a disk with a volatile cache, $POWER/disk, and its switch, $POWER/control;
+# see test/tools/powerdisk.c. What is durable lies in $T/durable; of a disk with a name, all has it.
 start_power() {
 	need_fuse
-	POWER=$T/power
+	POWER=$T/power${2:+.$2}
 	mkdir "$POWER"
-	truncate -s "$1" "$T/durable"
+	truncate -s "$1" "$T/durable${2:+.$2}"
 	MOUNTS=("$POWER" "${MOUNTS[@]}") # goes last
-	background "$TOOLS/powerdisk" "$T/durable" "$POWER"
+	background "$TOOLS/powerdisk" "$T/durable${2:+.$2}" "$POWER"
 	wait_until 10 is_mounted "$POWER" || fail "no power disk"
 }
 

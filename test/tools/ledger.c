@@ -6,13 +6,16 @@
  *	ledger check FILE LEDGER acked|synced    compares all of FILE: what was acknowledged, or at
  *	                                         least what was fsynced, must be there
  *
+ * A LEDGER that has a size, ENTRY_SIZE bytes for each sector, is about so much of FILE, from its start.
+ *
  * Each sector that is written names itself, its place and its version, so that the content tells
  * which write it comes from, also where only parts of a write arrived. LEDGER is a mapped file: it
  * outlives the writer, however that ends. The writers have regions of their own, but one fsync
  * speaks for all of them.
  *
- * A check of what was fsynced follows a crash of the writer's machine: the account goes on from what
- * was found then. Both print "N writes, N syncs, N reads, N errors, N bad"; status 1 if there were errors or bad
+ * A check follows a crash of the writer, one of what was fsynced a crash of all machines: the account
+ * goes on from what was found then, so that the next check complains if what was read once is gone.
+ * Both print "N writes, N syncs, N reads, N errors, N bad"; status 1 if there were errors or bad
  * sectors, the first of which are described on stderr. SIGTERM ends a run early.
  */
 #include <err.h>
@@ -47,6 +50,9 @@ struct entry {
 	_Atomic uint32_t synced; /* the last one that an fsync or FUA made durable */
 	_Atomic uint32_t zeroed; /* the last write of zeros that was begun; 0: as made */
 };
+
+#define ENTRY_SIZE 16u
+_Static_assert(sizeof(struct entry) == ENTRY_SIZE, "tests make ledgers of a size");
 
 struct content {
 	uint64_t magic, sector;
@@ -98,13 +104,15 @@ static void complain(uint64_t sector, uint32_t least, const struct content *c, c
 			ledger[sector].zeroed, least);
 }
 
-/* After a crash: what is there is what counts. */
-static void adopt(uint64_t sector, const struct content *c)
+/* After a crash: what is there is what counts; `durable`: and is on the medium. */
+static void adopt(uint64_t sector, const struct content *c, bool durable)
 {
 	struct entry *e = &ledger[sector];
 	bool zeros = c->magic != MAGIC;
 
-	e->acked = e->synced = zeros ? e->zeroed : (uint32_t)c->version;
+	e->acked = zeros ? e->zeroed : (uint32_t)c->version;
+	if (durable)
+		e->synced = e->acked;
 	if (!zeros)
 		e->zeroed = 0; /* what zeros there were are gone */
 }
@@ -272,31 +280,39 @@ static void check(bool synced)
 			const struct content *c = (struct content *)(data + i * SECTOR);
 
 			compare(at + i, c, synced ? ledger[at + i].synced : ledger[at + i].acked);
-			if (synced)
-				adopt(at + i, c);
+			adopt(at + i, c, synced);
 		}
 	}
 	free(data);
 }
 
-static void open_all(const char *file, const char *name)
+static void open_ledger(const char *name, uint64_t most)
 {
 	int ledger_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct stat st;
+
+	if (ledger_fd < 0 || fstat(ledger_fd, &st))
+		err(2, "%s", name);
+	sectors = st.st_size ? (uint64_t)st.st_size / ENTRY_SIZE : most;
+	if (sectors > most || sectors < THREADS * MOST)
+		errx(2, "%s: a ledger of %llu sectors is too small, or larger than the file", name,
+		     (unsigned long long)sectors);
+	if (ftruncate(ledger_fd, (off_t)(sectors * ENTRY_SIZE)))
+		err(2, "%s", name);
+	ledger = mmap(NULL, sectors * ENTRY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, ledger_fd, 0);
+	if (ledger == MAP_FAILED)
+		err(2, "%s", name);
+	close(ledger_fd);
+}
+
+static void open_all(const char *file, const char *name)
+{
 	struct stat st;
 
 	fd = open(file, O_RDWR | O_DIRECT | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st))
 		err(2, "%s", file);
-	sectors = (uint64_t)st.st_size / SECTOR;
-	if (sectors < THREADS * MOST)
-		errx(2, "%s is too small", file);
-	if (ledger_fd < 0 || ftruncate(ledger_fd, (off_t)(sectors * sizeof(*ledger))))
-		err(2, "%s", name);
-	ledger = mmap(NULL, sectors * sizeof(*ledger), PROT_READ | PROT_WRITE, MAP_SHARED,
-		      ledger_fd, 0);
-	if (ledger == MAP_FAILED)
-		err(2, "%s", name);
-	close(ledger_fd);
+	open_ledger(name, (uint64_t)st.st_size / SECTOR);
 }
 
 int main(int argc, char **argv)

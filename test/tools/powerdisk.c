@@ -16,9 +16,10 @@
  *	                   should have written is taken for written, is still read, and is lost at
  *	                   the next cut
  *	write-errors N     the next N writes fail with EIO, half done
+ *	bad SECTOR N       N sectors from there on can't be read, each until it is written again
  *	delay MS           writes and flushes take so much longer
  *
- * Reading `control` gives "N writes, N flushes, N unflushed, N lost": sectors, the last two.
+ * Reading `control` gives "N writes, N flushes, N bad, N unflushed, N lost": sectors, the last three.
  */
 #include <err.h>
 #include <errno.h>
@@ -44,6 +45,7 @@ static struct {
 	uint8_t *durable; /* BACKING, mapped */
 	uint8_t *now; /* what is read */
 	bool *dirty; /* by sector: the cache has it, and would write it */
+	bool *bad; /* by sector */
 	uint64_t random; /* state of the generator */
 	unsigned fsync_errors, write_errors, delay;
 	uint64_t writes, flushes, lost;
@@ -78,6 +80,7 @@ static void put(const char *data, size_t size, size_t offset)
 		if (disk.dirty[sector] && chance(DESTAGE_ODDS) == 0)
 			destage(sector);
 		disk.dirty[sector] = true;
+		disk.bad[sector] = false;
 	}
 	if (data)
 		memcpy(disk.now + offset, data, size);
@@ -111,9 +114,23 @@ static void cut(bool lose_all)
 	memcpy(disk.now, disk.durable, disk.size);
 }
 
+static void make_bad(size_t first, size_t count)
+{
+	for (size_t sector = first; sector < disk.size / SECTOR && count--; sector++)
+		disk.bad[sector] = true;
+}
+
+static bool any_bad(size_t size, size_t offset)
+{
+	for (size_t sector = offset / SECTOR; sector * SECTOR < offset + size; sector++)
+		if (disk.bad[sector])
+			return true;
+	return false;
+}
+
 static int command(const char *text)
 {
-	unsigned long long n;
+	unsigned long long n, first;
 
 	if (sscanf(text, "cut %llu", &n) == 1) {
 		disk.random = n * 0x9e3779b97f4a7c15ull | 1;
@@ -124,6 +141,8 @@ static int command(const char *text)
 		disk.fsync_errors = (unsigned)n;
 	} else if (sscanf(text, "write-errors %llu", &n) == 1) {
 		disk.write_errors = (unsigned)n;
+	} else if (sscanf(text, "bad %llu %llu", &first, &n) == 2) {
+		make_bad(first, n);
 	} else if (sscanf(text, "delay %llu", &n) == 1) {
 		disk.delay = (unsigned)n;
 	} else {
@@ -190,30 +209,46 @@ static int on_truncate(const char *path, off_t size, struct fuse_file_info *fi)
 	return is_control(path) ? 0 : -EPERM;
 }
 
+static int read_disk(char *data, size_t size, size_t offset)
+{
+	if (offset >= disk.size)
+		return 0;
+	if (size > disk.size - offset)
+		size = disk.size - offset;
+	if (any_bad(size, offset))
+		return -EIO;
+	memcpy(data, disk.now + offset, size);
+	return (int)size;
+}
+
+static int read_control(char *data, size_t size, size_t offset)
+{
+	unsigned long long unflushed = 0, bad = 0;
+	char text[160];
+
+	for (size_t sector = 0; sector < disk.size / SECTOR; sector++) {
+		unflushed += disk.dirty[sector];
+		bad += disk.bad[sector];
+	}
+	snprintf(text, sizeof(text),
+		 "%llu writes, %llu flushes, %llu bad, %llu unflushed, %llu lost\n",
+		 (unsigned long long)disk.writes, (unsigned long long)disk.flushes, bad, unflushed,
+		 (unsigned long long)disk.lost);
+	size = offset ? 0 : strnlen(text, size);
+	memcpy(data, text, size);
+	return (int)size;
+}
+
 static int on_read(const char *path, char *data, size_t size, off_t offset,
 		   struct fuse_file_info *fi)
 {
-	unsigned long long unflushed = 0;
-	char text[128];
+	int result;
 
 	pthread_mutex_lock(&disk.lock);
-	if (is_disk(path)) {
-		size = (size_t)offset >= disk.size         ? 0
-		       : size > disk.size - (size_t)offset ? disk.size - (size_t)offset
-							   : size;
-		memcpy(data, disk.now + offset, size);
-	} else {
-		for (size_t sector = 0; sector < disk.size / SECTOR; sector++)
-			unflushed += disk.dirty[sector];
-		snprintf(text, sizeof(text),
-			 "%llu writes, %llu flushes, %llu unflushed, %llu lost\n",
-			 (unsigned long long)disk.writes, (unsigned long long)disk.flushes,
-			 unflushed, (unsigned long long)disk.lost);
-		size = offset ? 0 : strnlen(text, size);
-		memcpy(data, text, size);
-	}
+	result = is_disk(path) ? read_disk(data, size, (size_t)offset)
+			       : read_control(data, size, (size_t)offset);
 	pthread_mutex_unlock(&disk.lock);
-	return (int)size;
+	return result;
 }
 
 static int write_disk(const char *data, size_t size, size_t offset, bool durable)
@@ -322,7 +357,8 @@ int main(int argc, char **argv)
 	disk.now =
 		mmap(NULL, disk.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	disk.dirty = calloc(disk.size / SECTOR, sizeof(*disk.dirty));
-	if (disk.durable == MAP_FAILED || disk.now == MAP_FAILED || !disk.dirty)
+	disk.bad = calloc(disk.size / SECTOR, sizeof(*disk.bad));
+	if (disk.durable == MAP_FAILED || disk.now == MAP_FAILED || !disk.dirty || !disk.bad)
 		err(1, "memory");
 	memcpy(disk.now, disk.durable, disk.size);
 	arguments[3] = argv[2];
