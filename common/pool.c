@@ -7,13 +7,12 @@
  */
 #include "common/pool.h"
 
-#include "common/memory.h"
-
 #include <assert.h>
 #include <stdalign.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -147,7 +146,7 @@ unsigned pool_in_use(const struct pool *pool)
 
 struct buf_slab {
 	struct buf_slab *next;
-	uint8_t *memory; /* `count` strides */
+	uint8_t *memory; /* mmap'd, `count` strides */
 	unsigned count;
 	struct buf bufs[];
 };
@@ -165,11 +164,14 @@ static int buf_pool_grow(struct buf_pool *pool, unsigned count, bool touch)
 
 	if (!slab)
 		return -1;
-	slab->memory = memory_map(count * BUF_STRIDE);
-	if (!slab->memory) {
+	slab->memory = mmap(NULL, count * BUF_STRIDE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (slab->memory == MAP_FAILED) {
 		free(slab);
 		return -1;
 	}
+	/* A wish: with many buffers in turn, finding their pages costs nearly as much as copying. */
+	madvise(slab->memory, count * BUF_STRIDE, MADV_HUGEPAGE);
 	if (touch)
 		memset(slab->memory, 0, count * BUF_STRIDE);
 	slab->count = count;
@@ -211,7 +213,7 @@ void buf_pool_free(struct buf_pool **pool)
 	for (struct buf_slab *slab = (*pool)->slabs, *next; slab; slab = next) {
 		next = slab->next;
 		unpoison(slab->memory, slab->count * BUF_STRIDE); /* someone else's next */
-		memory_unmap(slab->memory, slab->count * BUF_STRIDE);
+		munmap(slab->memory, slab->count * BUF_STRIDE);
 		free(slab);
 	}
 	free(*pool);
