@@ -141,11 +141,12 @@ static unsigned node_of(const struct mirror_leg *leg)
 static void note_pace(struct mirror_leg *leg, int error)
 {
 	struct mirror_pace *pace = &leg->op->port->paces[node_of(leg)];
-	uint64_t took = clock_now() - leg->began;
+	uint64_t took;
 
 	pace->outstanding--;
 	if (error || !mirror_op_reads(leg->op))
 		return;
+	took = clock_now() - leg->began;
 	pace->latency = pace->latency ? pace->latency - pace->latency / 8 + took / 8 : took;
 	if (!pace->latency)
 		pace->latency = 1;
@@ -192,7 +193,7 @@ static void leg_submit(struct mirror_leg *leg)
 	struct mirror_port *port = leg->op->port;
 	unsigned node = node_of(leg);
 
-	leg->began = clock_now();
+	leg->began = leg->request.since = clock_now(); /* so that its node needn't ask for it */
 	port->paces[node].outstanding++;
 	target_submit(port->mirror->nodes[node].target, &leg->request);
 }
