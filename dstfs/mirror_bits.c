@@ -79,6 +79,19 @@ unsigned mirror_bits_next(const struct mirror_bits *bits, unsigned from)
 	return bits->count;
 }
 
+unsigned mirror_bits_next_but(const struct mirror_bits *bits, const struct mirror_bits *not_one,
+			      const struct mirror_bits *not_other, unsigned from)
+{
+	for (unsigned at = from / 64; from < bits->count; from = ++at * 64) {
+		uint64_t word = atomic_load(&bits->words[at]) & ~atomic_load(&not_one->words[at]) &
+				~atomic_load(&not_other->words[at]) & UINT64_MAX << from % 64;
+
+		if (word)
+			return at * 64 + (unsigned)__builtin_ctzll(word);
+	}
+	return bits->count;
+}
+
 unsigned mirror_bits_sum(const struct mirror_bits *bits)
 {
 	unsigned sum = 0;

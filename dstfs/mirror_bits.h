@@ -44,6 +44,9 @@ void mirror_bits_set_range(struct mirror_bits *bits, unsigned first, unsigned la
 
 /* The first bit from `from` on that is set, or bits->count. */
 unsigned mirror_bits_next(const struct mirror_bits *bits, unsigned from);
+/* The same of those that are not set in either of two others, of as many bits. */
+unsigned mirror_bits_next_but(const struct mirror_bits *bits, const struct mirror_bits *not_one,
+			      const struct mirror_bits *not_other, unsigned from);
 unsigned mirror_bits_sum(const struct mirror_bits *bits); /* how many are set */
 void mirror_bits_or(struct mirror_bits *into, const struct mirror_bits *from);
 void mirror_bits_fill(struct mirror_bits *bits, bool value);

@@ -174,12 +174,8 @@ void mirror_region_copied(struct mirror *mirror, struct mirror_node *node, unsig
 unsigned mirror_region_to_copy(struct mirror *mirror, const struct mirror_node *node, unsigned from)
 {
 	struct mirror_missed *missed = &mirror->missed[node->slot];
-	unsigned region = mirror_bits_next(&missed->bits, from);
 
-	while (region < mirror->regions && (mirror_bits_get(&missed->copied, region) ||
-					    mirror_bits_get(&missed->settling, region)))
-		region = mirror_bits_next(&missed->bits, region + 1);
-	return region;
+	return mirror_bits_next_but(&missed->bits, &missed->copied, &missed->settling, from);
 }
 
 /* ---- life ---- */
