@@ -24,6 +24,13 @@ bool copy_gives_way(const struct mirror_copy *copy)
 	return copy->users_at && clock_now() - copy->users_at < COPY_BUSY_MEMORY;
 }
 
+bool copy_compares(struct mirror_copy *copy, enum copy_kind kind)
+{
+	if (kind != COPY_RESYNC || copy->unlike < COPY_UNLIKE)
+		return true;
+	return ++copy->uncompared % COPY_COMPARE_EVERY == 0;
+}
+
 /* Is the speed of this kind limited by command? Others are urgent: until they are through there is
  * one node less to read from. */
 static bool is_limited(enum copy_kind kind)

@@ -39,6 +39,9 @@ _Static_assert(COPY_WINDOW_SIZE <= DST_MAX_PAYLOAD, "read and written at once");
 #define COPY_BUSY_MEMORY (100 * CLOCK_MS) /* users who were seen so long ago may be back at once */
 #define COPY_TICK (10 * CLOCK_MS)
 #define COPY_IDLE_TICK (100 * CLOCK_MS) /* with nothing under way, but something to do */
+/* So many bytes in a row of which nothing was equal: then only each so many-th window is compared. */
+#define COPY_UNLIKE (32u << 20)
+#define COPY_COMPARE_EVERY 16u
 #define COPY_RETRY_INTERVAL (5 * CLOCK_SEC) /* of what failed, if nothing changes before */
 
 struct copy_task {
@@ -125,6 +128,8 @@ struct mirror_copy {
 
 	struct mirror_repair repairs[COPY_REPAIRS];
 	unsigned repair_count;
+	uint64_t unlike; /* bytes in a row that resync compared in vain */
+	unsigned uncompared; /* windows since, not compared or to see if that still holds */
 	struct copy_progress resync[MIRROR_MAX_NODES]; /* by node; total 0: not begun */
 	struct verify verify;
 	struct copy_progress all; /* since the start */
@@ -141,6 +146,11 @@ static inline uint64_t copy_rate(const struct mirror_copy *copy)
 }
 
 bool copy_gives_way(const struct mirror_copy *copy);
+/*
+ * Are the nodes to be compared before this kind's next window is copied? Resync leaves that where it is
+ * in vain, as on a medium that was replaced: both nodes would read all of it for nothing.
+ */
+bool copy_compares(struct mirror_copy *copy, enum copy_kind kind);
 void copy_pump(struct mirror_copy *copy); /* soon */
 void copy_meter_add(struct copy_meter *meter, uint64_t bytes);
 

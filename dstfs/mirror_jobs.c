@@ -371,6 +371,8 @@ static void add_numbers(struct copy_progress *progress, const struct copy_window
 static void count(struct mirror_copy *copy, const struct copy_window *w)
 {
 	add_numbers(&copy->all, w, UINT32_MAX >> (32 - MIRROR_MAX_NODES));
+	if (w->kind == COPY_RESYNC && w->result == WINDOW_DONE && w->compared)
+		copy->unlike = w->equal ? 0 : copy->unlike + w->compared;
 	if (w->kind == COPY_RESYNC)
 		for (mirror_mask rest = w->targets; rest; rest &= rest - 1)
 			add_numbers(&copy->resync[__builtin_ctz(rest)], w, rest & -rest);

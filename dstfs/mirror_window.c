@@ -295,6 +295,8 @@ static enum window_step ask_hashes(struct copy_window *w)
 {
 	unsigned blocks = all_blocks(w) & ~common_holes(w);
 
+	if (!copy_compares(w->mirror->copy, w->kind))
+		return WINDOW_COMPARE;
 	for_new_ios(w);
 	for (mirror_mask rest = w->nodes; rest; rest &= rest - 1)
 		for (unsigned b = blocks; b; b &= b - 1)

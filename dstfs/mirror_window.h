@@ -6,7 +6,8 @@
  * A window takes the mirror's hold of its range, then chooses the nodes, then takes each one's hold of
  * the range, then
  *   EXTENTS on all   what is a hole on source and target alike is equal
- *   HASH on all      block by block; what is equal is done
+ *   HASH on all      block by block; what is equal is done. Resync leaves it out where, of late,
+ *                    nothing was
  *   READ             what differs, from the source
  *   WRITE            to each target that differs there; zeros as WRITE_ZEROES, which may unmap where
  *                    the source has a hole

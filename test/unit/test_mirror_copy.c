@@ -105,6 +105,35 @@ static void only_what_was_missed_is_copied(void **state)
 	end();
 }
 
+static void where_nothing_was_equal_of_late_comparing_is_left_out(void **state)
+{
+	struct mirror_copy *copy;
+
+	begin(2);
+	copy = f.mirror->copy;
+	assert_int_equal(do_write(0, 16 * REGION, 7), 0);
+	miss(1, some_regions, 3);
+	copy->unlike = COPY_UNLIKE;
+	come_back(1);
+	copy_now();
+	look_now();
+	assert_in_sync(1);
+	assert_int_equal(copy->all.compared, 0);
+	assert_true(copy->all.sent > 3 * REGION);
+	assert_int_equal(copy->unlike, COPY_UNLIKE);
+
+	/* Now and then it is looked again. */
+	miss(1, some_regions, 3);
+	copy->uncompared = COPY_COMPARE_EVERY - 1;
+	come_back(1);
+	copy_now();
+	look_now();
+	assert_in_sync(1);
+	assert_true(copy->all.equal > 0);
+	assert_int_equal(copy->unlike, 0);
+	end();
+}
+
 static void holes_and_zeros_stay_what_they_are(void **state)
 {
 	begin(2);
@@ -811,6 +840,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_was_missed_is_copied),
+		cmocka_unit_test(where_nothing_was_equal_of_late_comparing_is_left_out),
 		cmocka_unit_test(holes_and_zeros_stay_what_they_are),
 		cmocka_unit_test(who_cannot_zero_gets_zeros),
 		cmocka_unit_test(holes_on_both_sides_are_not_read),
