@@ -12,7 +12,9 @@
 
 #include <errno.h>
 
-#define MARK_AHEAD 8u /* regions */
+/* Behind a region that is wanted so many are marked as well, but not more than so many bytes. */
+#define MARK_AHEAD 8u
+#define MARK_AHEAD_BYTES (64u << 20)
 
 _Static_assert(MIRROR_MAP_BITS % 64 == 0, "pieces are exported word by word");
 
@@ -91,10 +93,18 @@ static void on_marked(struct mirror_batch *batch, void *arg)
 	mirror_home_done(mirror);
 }
 
+static unsigned regions_ahead(const struct mirror *mirror)
+{
+	unsigned most = MARK_AHEAD_BYTES >> mirror->region_shift;
+
+	return most < 1 ? 1 : most < MARK_AHEAD ? most : MARK_AHEAD;
+}
+
 /* Moves what is wanted, and some more behind it, to the bits that are being marked. */
 static void take_wanted(struct mirror *mirror)
 {
 	struct mirror_bits *bits = &mirror->work->marking.bits;
+	unsigned ahead = regions_ahead(mirror);
 
 	mirror->wants = false; /* first: what is wanted from now on says so again */
 	for (unsigned r = mirror_bits_next(&mirror->wanted, 0); r < mirror->regions;
@@ -103,7 +113,7 @@ static void take_wanted(struct mirror *mirror)
 
 		mirror_bits_clear(&mirror->wanted, r);
 		for (unsigned i = r;
-		     i < mirror->regions && i < r + MARK_AHEAD && i / MIRROR_MAP_BITS == piece; i++)
+		     i < mirror->regions && i < r + ahead && i / MIRROR_MAP_BITS == piece; i++)
 			if (!mirror_bits_get(&mirror->marked, i))
 				mirror_bits_set(bits, i);
 	}

@@ -202,8 +202,8 @@ static void test_sizes(void **state)
 static void test_region_sizes(void **state)
 {
 	assert_int_equal(mirror_region_size(0), MIRROR_MIN_REGION);
-	assert_int_equal(mirror_region_size(1ull << 30), MIRROR_MIN_REGION);
-	assert_int_equal(mirror_region_size((1ull << 30) + MIRROR_BLOCK), 2 * MIRROR_MIN_REGION);
+	assert_int_equal(mirror_region_size(1ull << 28), MIRROR_MIN_REGION);
+	assert_int_equal(mirror_region_size((1ull << 28) + MIRROR_BLOCK), 2 * MIRROR_MIN_REGION);
 	assert_int_equal(mirror_region_size(1ull << 40), MIRROR_MAX_REGION);
 	assert_int_equal(mirror_region_size(UINT64_MAX), MIRROR_MAX_REGION);
 }
