@@ -171,6 +171,33 @@ static void it_stays_suspended_when_the_client_starts_anew(void **state)
 	end();
 }
 
+/* Which member it is can't be told before: another one is away, too. */
+static void it_stays_out_when_it_comes_late(void **state)
+{
+	begin(3);
+	obey("node-detach", "b");
+	disk_die(2);
+	assert_int_equal(do_write(0, 4096, 99), 0);
+	stop();
+	for (unsigned i = 1; i < 3; i++) {
+		f.disks[i].dead = true;
+		f.disks[i].base.state = TARGET_CONNECTING;
+	}
+	f.options.start_wait = 0;
+	start();
+	assert_int_equal(state_of(1), MIRROR_NODE_UNKNOWN);
+	refused("node-attach", "b", "isn't known which member");
+	disk_revive(1);
+	retry_now();
+	assert_int_equal(state_of(1), MIRROR_NODE_DETACHED);
+	disk_revive(2);
+	retry_now();
+	obey("node-attach", "b");
+	bring_up_to_date();
+	check_equal();
+	end();
+}
+
 static void one_that_is_away_can_be_suspended_and_resumed(void **state)
 {
 	begin(2);
@@ -501,6 +528,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_that_is_suspended_gets_nothing_until_it_is_resumed),
 		cmocka_unit_test(it_stays_suspended_when_the_client_starts_anew),
+		cmocka_unit_test(it_stays_out_when_it_comes_late),
 		cmocka_unit_test(one_that_is_away_can_be_suspended_and_resumed),
 		cmocka_unit_test(one_that_is_being_resynced_can_be_suspended),
 		cmocka_unit_test(one_that_is_detached_is_a_clean_image),
