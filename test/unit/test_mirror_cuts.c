@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * test_mirror_cuts.c - lives of mirrors whose nodes fail and return, cut off at every single write to a
- * disk, and started anew from what was there: with all nodes or only some, with the witness or
+ * test_mirror_cuts.c - lives of mirrors whose nodes fail and return, or are taken out and put back by
+ * command, cut off at every single write to a disk, and started anew from what was there: with all nodes or only some, with the witness or
  * without it, after a crash of the client or a loss of power everywhere. Whatever it starts with, it
  * never serves what is older than what was acknowledged, and never one value, then another.
  *
  * timeout: 300
  */
 #include "dstfs/mirror.h"
+#include "dstfs/mirror_members.h"
 
 #include "test/unit/mirror_fixture.h"
 
 #define SITES 6u /* blocks that are written, each in a region of its own */
 #define MOST_VALUES 256u
 
-enum note_kind { NOTE_BEGIN, NOTE_ACKNOWLEDGED, NOTE_FAILED, NOTE_FLUSHED };
+enum note_kind { NOTE_BEGIN, NOTE_ACKNOWLEDGED, NOTE_FAILED, NOTE_FLUSHED, NOTE_DETACHED };
 
-/* A note of the records: kind, site, value. */
+/* A note of the records: kind, site or disk, value. */
 static int pack(enum note_kind kind, unsigned site, unsigned value)
 {
 	return (int)((unsigned)kind << 16 | site << 8 | value);
@@ -40,6 +41,7 @@ static struct {
 	uint8_t next_value[SITES];
 	uint8_t *begin[DISKS]; /* images at the start of the life */
 	struct mirror_witness witness;
+	bool commands; /* are given */
 } life;
 
 static uint64_t site_offset(unsigned site)
@@ -116,10 +118,60 @@ static bool others_live(unsigned disk)
 	return false;
 }
 
+/* One that may make sense now. */
+static const char *choose_command(const struct mirror_node *node)
+{
+	enum mirror_node_state state = node->state;
+
+	if (state == MIRROR_NODE_SUSPENDED && below(3))
+		return "node-resume";
+	if (state == MIRROR_NODE_DETACHED && below(3))
+		return "node-attach";
+	if (state == MIRROR_NODE_IN_SYNC && below(3))
+		return "node-detach";
+	return below(2) ? "node-suspend" : "node-dirty";
+}
+
+/* Refused or not; a write may be under way, whose end on the node comes when it likes. */
+static void some_command(void)
+{
+	struct mirror_node *node = &f.mirror->nodes[below(f.count)];
+	const char *name = choose_command(node);
+	bool detached = node->state == MIRROR_NODE_DETACHED, busy = below(2);
+	json_t *request = json_pack("{s:s, s:b}", "node", node->name, "trust", (int)below(2));
+	struct disk *disk = &f.disks[node->index];
+	char why[512];
+	struct io io;
+
+	disk->orphans_stay = disk->holds_data = busy;
+	if (busy)
+		begin_write(&io);
+	json_decref(mirror_command(f.target, name, request, &(struct reason){why, sizeof(why)}));
+	json_decref(request);
+	settle();
+	disk_release(disk);
+	disk_drop_orphans(disk);
+	disk->orphans_stay = false;
+	settle();
+	if (node->state == MIRROR_NODE_DETACHED && !detached)
+		record_note(pack(NOTE_DETACHED, node->index, 0));
+	if (!busy)
+		return;
+	if (!io.done) { /* nobody is left who could record who isn't there */
+		target_cancel(f.target, &io.request, EIO);
+		settle();
+	}
+	io_write_end(&io);
+}
+
 static void act(void)
 {
 	unsigned disk = below(f.count);
 
+	if (life.commands && !below(3)) {
+		some_command();
+		return;
+	}
 	switch (below(10)) {
 	case 0:
 		if (others_live(disk) && f.mirror->nodes[disk].state == MIRROR_NODE_IN_SYNC)
@@ -191,6 +243,14 @@ static void moment_end(struct moment *m)
 	}
 }
 
+/* What it holds is there for good, and is what a disk may hold after a loss of power. */
+static void check_image(const struct moment *m, unsigned disk)
+{
+	assert_memory_equal(m->all[disk], m->durable[disk], DISK_SIZE);
+	for (unsigned site = 0; site < SITES; site++)
+		assert_true(m->sites[site].power[m->durable[disk][site_offset(site)]]);
+}
+
 static void moment_note(struct moment *m, int note)
 {
 	struct site *site = &m->sites[note >> 8 & 0xff];
@@ -207,6 +267,9 @@ static void moment_note(struct moment *m, int note)
 	case NOTE_FLUSHED:
 		for (unsigned i = 0; i < SITES; i++)
 			memcpy(m->sites[i].power, m->sites[i].crash, sizeof(m->sites[i].power));
+		break;
+	case NOTE_DETACHED:
+		check_image(m, note >> 8 & 0xff);
 		break;
 	default:
 		break;
@@ -356,11 +419,21 @@ static void three_nodes_never_serve_what_is_stale(void **state)
 	one_life(100, 3, 12);
 }
 
+static void nodes_that_are_taken_out_and_put_back_neither(void **state)
+{
+	life.commands = true;
+	for (uint64_t seed = 200; seed <= 202; seed++)
+		one_life(seed, 2, 20);
+	one_life(300, 3, 14);
+	life.commands = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_nodes_never_serve_what_is_stale),
 		cmocka_unit_test(three_nodes_never_serve_what_is_stale),
+		cmocka_unit_test(nodes_that_are_taken_out_and_put_back_neither),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
