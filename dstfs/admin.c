@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "common/text.h"
+#include "dstfs/mount_nodes.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -83,6 +84,11 @@ static json_t *run_reattach(const struct admin_call *call)
 	return json_object();
 }
 
+static json_t *run_node_add(const struct admin_call *call)
+{
+	return mount_add_node(call->mv, call->request, &call->reason);
+}
+
 /* Only the volume's target knows what it means. */
 static json_t *run_by_target(const struct admin_call *call)
 {
@@ -116,6 +122,11 @@ static const struct {
 	{"verify-stop", run_by_target},
 	{"resync-pause", run_by_target},
 	{"resync-resume", run_by_target},
+	{"mirror-start", run_by_target},
+	{"mirror-resolve", run_by_target},
+	{"mirror-replace", run_by_target},
+	{"node-add", run_node_add},
+	{"node-remove", run_by_target},
 	{"node-suspend", run_by_target},
 	{"node-resume", run_by_target},
 	{"node-detach", run_by_target},

@@ -17,6 +17,7 @@
  *   reattach  volume, takeover                see target_ops.reattach
  *   verify    volume, [repair, source]        of a mirror: compares its nodes, see mirror_copy.h
  *   verify-stop, resync-pause, resync-resume  volume
+ *   mirror-start, mirror-resolve              volume, …: see mirror_resolve.h
  *
  * A new object, or NULL with the cause, one line, in reason. Worker 0's thread.
  */

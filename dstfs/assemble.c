@@ -221,6 +221,21 @@ static struct target *new_mirror(struct builder *b, const struct map_config *tre
 	return mirror;
 }
 
+/* Builds the child and puts it into the mirror. False: the cause is in reason. */
+static bool build_mirrored(struct builder *b, const struct map_config *child, struct target *mirror)
+{
+	char name[MIRROR_NAME_MAX + 1];
+	struct mirror_node *node;
+	struct target *target;
+
+	assemble_name(child, name, sizeof(name));
+	node = mirror_next_node(mirror, name, all_files(child));
+	target = node ? build(b, child, mirror_node_changed, node) : out_of_memory(b);
+	if (target)
+		mirror_join_node(node, target);
+	return target;
+}
+
 static struct target *build_mirror(struct builder *b, const struct map_config *tree,
 				   void (*changed)(void *arg), void *changed_arg)
 {
@@ -228,18 +243,9 @@ static struct target *build_mirror(struct builder *b, const struct map_config *t
 
 	if (!mirror)
 		return out_of_memory(b);
-	for (const struct map_config *child = tree->children; child; child = child->next) {
-		char name[MIRROR_NAME_MAX + 1];
-		struct mirror_node *node;
-		struct target *target;
-
-		assemble_name(child, name, sizeof(name));
-		node = mirror_next_node(mirror, name, all_files(child));
-		target = node ? build(b, child, mirror_node_changed, node) : out_of_memory(b);
-		if (!target)
+	for (const struct map_config *child = tree->children; child; child = child->next)
+		if (!build_mirrored(b, child, mirror))
 			return NULL;
-		mirror_join_node(node, target);
-	}
 	mirror_start(mirror);
 	return mirror;
 }
@@ -255,14 +261,20 @@ static struct target *build(struct builder *b, const struct map_config *tree,
 	return build_map(b, tree, changed, changed_arg);
 }
 
+/* Without its siblings. */
+static struct map_config alone_of(const struct map_config *part)
+{
+	return (struct map_config){.kind = part->kind,
+				   .node = part->node,
+				   .children = part->children,
+				   .count = part->count,
+				   .height = part->height};
+}
+
 struct target *assemble_part(const struct assembly *a, const struct map_config *part,
 			     void (*changed)(void *arg), void *changed_arg)
 {
-	const struct map_config alone = {.kind = part->kind,
-					 .node = part->node,
-					 .children = part->children,
-					 .count = part->count,
-					 .height = part->height}; /* without its siblings */
+	const struct map_config alone = alone_of(part);
 	struct builder b = {.a = a};
 	struct target *target = NULL;
 
@@ -275,6 +287,17 @@ struct target *assemble_part(const struct assembly *a, const struct map_config *
 struct target *assemble(const struct assembly *a, void (*changed)(void *arg), void *changed_arg)
 {
 	return assemble_part(a, a->config->tree, changed, changed_arg);
+}
+
+int assemble_mirror_node(const struct assembly *a, struct target *mirror,
+			 const struct map_config *child)
+{
+	const struct map_config alone = alone_of(child);
+	struct builder b = {.a = a};
+	bool good = open_files(&b, &alone) && build_mirrored(&b, child, mirror);
+
+	close_files(&b);
+	return good ? 0 : EIO;
 }
 
 int assemble_more(const struct assembly *a, struct target *map)

@@ -30,6 +30,13 @@ struct target *assemble(const struct assembly *a, void (*changed)(void *arg), vo
 int assemble_more(const struct assembly *a, struct target *map);
 
 /*
+ * Puts that child of the configuration's tree, which is a mirror, into `mirror`, as one more of its nodes.
+ * Likewise from worker 0's thread. 0, or EIO: it could not be made.
+ */
+int assemble_mirror_node(const struct assembly *a, struct target *mirror,
+			 const struct map_config *child);
+
+/*
  * A part of the configuration's tree by itself, for work on a volume that isn't mounted. Like
  * assemble().
  */

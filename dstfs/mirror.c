@@ -53,38 +53,68 @@ struct mirror_node *mirror_node_of_slot(struct mirror *mirror, unsigned slot)
 struct mirror_node *mirror_find_node(struct mirror *mirror, const char *name)
 {
 	for (unsigned i = 0; i < mirror->node_count; i++)
-		if (!strcmp(mirror->nodes[i].name, name))
+		if (!mirror->nodes[i].removed && !strcmp(mirror->nodes[i].name, name))
 			return &mirror->nodes[i];
 	return NULL;
 }
 
 /* ---- states ---- */
 
-/* With the lock held. */
-static void log_reason(const struct mirror *mirror)
+/* Has each node that may come answered, or failed to, and is it known what those that did hold? */
+static bool is_settled(const struct mirror *mirror)
 {
-	if (mirror->phase == MIRROR_RUNNING && *mirror->reason)
-		log_error("volume %s: %s", mirror->volume, mirror->reason);
-	else if (mirror->phase == MIRROR_RUNNING)
+	bool settled = mirror_all_heard(mirror);
+
+	for (unsigned i = 0; i < mirror->node_count; i++)
+		settled &= mirror->nodes[i].target->state != TARGET_READY ||
+			   mirror->nodes[i].read || mirror->nodes[i].state != MIRROR_NODE_UNKNOWN;
+	return settled;
+}
+
+/* That nodes come one by one is no news. With the lock held. */
+static void log_reason(struct mirror *mirror)
+{
+	bool running = mirror->phase == MIRROR_RUNNING;
+
+	if (!strcmp(mirror->reason_told, mirror->reason) ||
+	    (*mirror->reason && !running && !mirror->refused && !is_settled(mirror)))
+		return;
+	memcpy(mirror->reason_told, mirror->reason, sizeof(mirror->reason));
+	if (running && !*mirror->reason)
 		log_info("volume %s: writing goes on", mirror->volume);
-	else if (*mirror->reason)
-		log_warn("volume %s: the mirror doesn't start yet: %s", mirror->volume,
-			 mirror->reason);
+	for (const char *line = mirror->reason, *end; *line; line = *end ? end + 1 : end) {
+		end = line + strcspn(line, "\n");
+		log_write(running ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "volume %s: %s%.*s",
+			  mirror->volume,
+			  running ? "" : "the mirror doesn't start yet: ", (int)(end - line), line);
+	}
 }
 
 void mirror_set_reason(struct mirror *mirror, const char *format, ...)
 {
-	char before[MIRROR_REASON_MAX];
 	va_list list;
 
 	va_start(list, format);
 	pthread_mutex_lock(&mirror->reason_lock);
-	memcpy(before, mirror->reason, sizeof(before));
 	vsnprintf(mirror->reason, sizeof(mirror->reason), format, list);
-	if (strcmp(before, mirror->reason) != 0)
-		log_reason(mirror);
+	log_reason(mirror);
 	pthread_mutex_unlock(&mirror->reason_lock);
 	va_end(list);
+}
+
+void mirror_one_line(const char *lines, char *line, size_t size)
+{
+	size_t used = 0;
+
+	for (; *lines && used + 3 < size; lines++) {
+		if (*lines == '\n') {
+			line[used++] = ';';
+			line[used++] = ' ';
+		} else {
+			line[used++] = *lines;
+		}
+	}
+	line[used] = '\0';
 }
 
 void mirror_node_set_reason(struct mirror_node *node, const char *reason)
@@ -141,6 +171,9 @@ void mirror_update_base(struct mirror *mirror)
 			       writable == mirror->base.writable && heard == mirror->all_heard))
 		return;
 	mirror->all_heard = heard;
+	pthread_mutex_lock(&mirror->reason_lock);
+	log_reason(mirror);
+	pthread_mutex_unlock(&mirror->reason_lock);
 	mirror->base.writable = writable;
 	mirror->base.size = size;
 	mirror->base.state = state;
@@ -152,8 +185,8 @@ void mirror_update_base(struct mirror *mirror)
 /* Does it concern us who else writes to this node? */
 static bool is_ours(const struct mirror_node *node)
 {
-	return node->state != MIRROR_NODE_DETACHED && node->state != MIRROR_NODE_REFUSED &&
-	       node->state != MIRROR_NODE_SUSPENDED;
+	return !node->removed && node->state != MIRROR_NODE_DETACHED &&
+	       node->state != MIRROR_NODE_REFUSED && node->state != MIRROR_NODE_SUSPENDED;
 }
 
 static const struct mirror_node *fenced_node(const struct mirror *mirror)
@@ -237,10 +270,8 @@ static int mirror_reattach(struct target *target, bool takeover)
 
 /* ---- what is told ---- */
 
-static void mirror_reason(struct target *target, char *text, size_t size)
+static void tell_reason(struct mirror *mirror, char *text, size_t size)
 {
-	struct mirror *mirror = from_base(target);
-
 	pthread_mutex_lock(&mirror->reason_lock);
 	snprintf(text, size, "%s", mirror->reason);
 	pthread_mutex_unlock(&mirror->reason_lock);
@@ -250,12 +281,20 @@ static void mirror_reason(struct target *target, char *text, size_t size)
 		struct target *child = mirror->nodes[i].target;
 		char reason[MIRROR_REASON_MAX];
 
-		if (child->state == TARGET_READY)
+		if (child->state == TARGET_READY || mirror->nodes[i].removed)
 			continue;
 		child->ops->reason(child, reason, sizeof(reason));
-		snprintf(text, size, "%s: %s", mirror->nodes[i].name,
+		snprintf(text, size, "%s: %.800s", mirror->nodes[i].name,
 			 *reason ? reason : "no answer so far");
 	}
+}
+
+static void mirror_reason(struct target *target, char *text, size_t size)
+{
+	char lines[MIRROR_REASON_MAX];
+
+	tell_reason(from_base(target), lines, sizeof(lines));
+	mirror_one_line(lines, text, size);
 }
 
 /* One word for scripts, of those that dstctl is knows. */
@@ -324,8 +363,9 @@ static json_t *mirror_status(struct target *target)
 	char reason[MIRROR_REASON_MAX];
 
 	for (unsigned i = 0; i < mirror->node_count; i++)
-		json_array_append_new(nodes, node_status(&mirror->nodes[i]));
-	mirror_reason(target, reason, sizeof(reason));
+		if (!mirror->nodes[i].removed)
+			json_array_append_new(nodes, node_status(&mirror->nodes[i]));
+	tell_reason(mirror, reason, sizeof(reason));
 	status = json_pack("{s:s, s:s, s:s, s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:o, s:o}", "map",
 			   "mirror", "state", target_state_name(mirror->base.state), "reason",
 			   reason, "sync", sync_word(mirror), "size", (json_int_t)mirror->base.size,
@@ -376,6 +416,7 @@ static void end_work(struct mirror *mirror)
 	mirror_io_cancel(mirror);
 	mirror_changes_cancel(mirror);
 	mirror_clear_destroy(mirror);
+	mirror_resolve_destroy(mirror);
 	mirror_home_destroy(mirror);
 	if (mirror->witness_store)
 		mirror->witness_store->ops->close(mirror->witness_store);

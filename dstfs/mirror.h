@@ -53,6 +53,11 @@ struct mirror_node *mirror_next_node(struct target *mirror, const char *name, bo
 void mirror_node_changed(void *node);
 void mirror_join_node(struct mirror_node *node, struct target *target);
 
+/* May it get one more node of that name, while it runs? Else a reason. The home's thread, as what follows. */
+bool mirror_may_add(struct target *mirror, const char *name, const struct reason *reason);
+bool mirror_has_node(struct target *mirror, const char *name); /* and it wasn't removed */
+unsigned mirror_node_count(struct target *mirror); /* likewise */
+
 void mirror_start(struct target *mirror); /* all nodes that it begins with are there */
 
 #endif

@@ -42,6 +42,7 @@ static void wait_again(struct mirror *mirror, const char *reason)
 	}
 	mirror->busy = false;
 	j->judged = false;
+	mirror_resolve_over(mirror, reason);
 }
 
 /* ---- the first change ---- */
@@ -107,6 +108,7 @@ static void on_first(struct mirror *mirror, struct mirror_change *change, int er
 	}
 	mirror_set_reason(mirror, "%s", "");
 	mirror_set_phase(mirror, MIRROR_RUNNING);
+	mirror_resolve_over(mirror, NULL);
 	note_others(mirror);
 	mirror_clear_start(mirror);
 	mirror_copy_poke(mirror);

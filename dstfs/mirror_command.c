@@ -3,8 +3,10 @@
  * mirror_command.c - what dstctl asks of a mirror that is mounted. In the home's thread. What is about a
  * node that isn't this mirror's own goes on to the maps below it.
  */
+#include "dstfs/mirror_admit.h"
 #include "dstfs/mirror_copy.h"
 #include "dstfs/mirror_members.h"
+#include "dstfs/mirror_resolve.h"
 
 #include <string.h>
 
@@ -57,6 +59,11 @@ static const struct {
 	{.name = "node-attach", .run_node = mirror_node_attach},
 	{.name = "node-dirty", .run_node = mirror_node_dirty},
 	{.name = "node-clean", .run_node = mirror_node_clean},
+	{.name = "mirror-start", .run = mirror_run_start},
+	{.name = "mirror-resolve", .run = mirror_run_resolve},
+	{.name = "mirror-replace", .run_node = mirror_node_replace},
+	{.name = "node-admit", .run_node = mirror_node_admit},
+	{.name = "node-remove", .run_node = mirror_node_remove},
 };
 
 /* Some mirror below may have that node. NULL without a reason: none has. */

@@ -10,6 +10,7 @@
 #define DSTFS_MIRROR_HOME_H
 
 #include "dstfs/mirror_impl.h"
+#include "dstfs/mirror_resolve.h"
 
 #define MIRROR_CLEAR_RUNS 1024u /* of regions that are cleared together */
 
@@ -77,6 +78,7 @@ struct mirror_work {
 	struct mirror_changing changing;
 	struct mirror_joining joining;
 	struct mirror_ending ending;
+	struct mirror_resolving resolving;
 };
 
 /* mirror_home.c */

@@ -17,6 +17,8 @@
  *   mirror_command.c what dstctl asks for
  *   mirror_order.c   of that, what takes a while
  *   mirror_members.c and what is about one node; mirror_backup.c: as an image of its own
+ *   mirror_resolve.c what a mirror goes on from, by command
+ *   mirror_admit.c   who becomes a member, or ceases to be one, by command
  *   mirror_io.c      reading and writing metadata on many nodes at once
  *   mirror_copy.h    copying: resync, making equal, verify, repair; see mirror_copy_impl.h
  *
@@ -138,6 +140,11 @@ struct mirror_node {
 	bool blank;
 	uint64_t tried[MIRROR_MAX_NODES]; /* sizes at which there were no superblocks */
 	unsigned tried_count;
+	/* Its own superblock says INCONSISTENT, and goes on saying so until it is in sync: as long as it isn't
+	 * copied to in this run others may take it for ABSENT, but its data is of no one time. */
+	bool partial;
+	/* By command: it is no member, and never will be; its place stays, for what may still name it. */
+	bool removed;
 	bool unsure; /* a superblock that failed may have been written: read before the next one */
 	uint64_t retry_at, retry_delay; /* FAILED: when it is looked at again, nanoseconds */
 	bool changing; /* `change` is under way: its own, to join and to get in sync */
@@ -229,8 +236,9 @@ struct mirror {
 	bool refused; /* WAITING: and only a person can help */
 	bool fence_noted, copy_stopped; /* FENCED: steps on the way to a new start */
 	bool all_heard; /* the parent was told so */
-	pthread_mutex_t reason_lock; /* guards reason, and those of the nodes */
+	pthread_mutex_t reason_lock; /* guards the reasons, and those of the nodes */
 	char reason[MIRROR_REASON_MAX]; /* why it isn't ready, or doesn't write */
+	char reason_told[MIRROR_REASON_MAX]; /* that the log has; guarded likewise */
 };
 
 /* ---- mirror.c ---- */
@@ -239,6 +247,8 @@ struct mirror {
 void mirror_set_phase(struct mirror *mirror, enum mirror_phase phase);
 void mirror_set_reason(struct mirror *mirror, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Lines as one line: text that goes where there is room for one only. */
+void mirror_one_line(const char *lines, char *line, size_t size);
 void mirror_node_set_reason(struct mirror_node *node, const char *reason);
 /* Published sets, phase or children's states have changed: what that means for base. Home. */
 void mirror_update_base(struct mirror *mirror);

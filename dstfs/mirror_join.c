@@ -36,20 +36,24 @@ static const char *judge_one(struct mirror_node *node)
 	struct mirror_node *other;
 
 	if (node->blank)
-		return "it holds no mirror: a new or replaced medium. dstctl mirror replace makes "
-		       "it a member, and overwrites it";
+		return "it holds no mirror: a new or replaced medium. dstctl mirror replace VOLUME "
+		       "NODE makes it a member, and overwrites it";
 	if (memcmp(found->set, mirror->super.set, DST_ID_SIZE) != 0)
-		return "it belongs to another mirror";
+		return "it belongs to another mirror: dstctl mirror replace VOLUME NODE --force "
+		       "makes it a member of this one, and overwrites it";
 	if (member->state == MIRROR_FREE ||
 	    memcmp(member->id, found->members[found->self].id, DST_ID_SIZE) != 0)
-		return "it is not a member any more: dstctl mirror replace makes it one, and "
-		       "overwrites it";
+		return "it is not a member any more: dstctl mirror replace VOLUME NODE --force "
+		       "makes "
+		       "it one, and overwrites it";
 	other = mirror_node_of_slot(mirror, found->self);
 	if (other && other != node)
 		return "another node is the same member: one of them is a copy";
+	if (node->target->size < mirror_least_size(&mirror->super))
+		return "it is smaller than the mirror needs";
 	if (!mirror_generation_contains(&mirror->super, found->generation.uuid))
 		return "split brain: it was written to without the others. Nothing is merged; "
-		       "dstctl mirror resolve chooses which to keep";
+		       "dstctl mirror resolve VOLUME --keep NODE chooses which to keep";
 	return NULL;
 }
 
@@ -226,7 +230,8 @@ static void read_node(struct mirror_node *node, uint64_t size)
 bool mirror_all_heard(const struct mirror *mirror)
 {
 	for (unsigned i = 0; i < mirror->node_count; i++)
-		if (!mirror->nodes[i].heard && mirror->nodes[i].target->state != TARGET_READY)
+		if (!mirror->nodes[i].heard && !mirror->nodes[i].removed &&
+		    mirror->nodes[i].target->state != TARGET_READY)
 			return false;
 	return true;
 }
@@ -250,7 +255,8 @@ static int load_witness(struct mirror *mirror)
 static bool all_read(const struct mirror *mirror)
 {
 	for (unsigned i = 0; i < mirror->node_count; i++)
-		if (!mirror->nodes[i].read && mirror->nodes[i].state != MIRROR_NODE_REFUSED)
+		if (!mirror->nodes[i].read && !mirror->nodes[i].removed &&
+		    mirror->nodes[i].state != MIRROR_NODE_REFUSED)
 			return false;
 	return true;
 }
@@ -281,8 +287,11 @@ static void judge(struct mirror *mirror)
 	enum mirror_verdict verdict;
 
 	j->judged = true;
-	if (error && !mirror->options.start.force) {
-		mirror_set_reason(mirror, "the witness can't be read: %s", strerror(error));
+	if (error && !mirror->options.start.force && !mirror->options.start.resolve) {
+		mirror_set_reason(mirror,
+				  "the witness can't be read: %s; to start without it: dstctl "
+				  "mirror start VOLUME --force",
+				  strerror(error));
 		mirror->refused = true;
 		return;
 	}
@@ -296,6 +305,7 @@ static void judge(struct mirror *mirror)
 			  (verdict == MIRROR_START_BROKEN && all_read(mirror));
 	if (verdict) {
 		mirror_set_reason(mirror, "%s", j->start.text);
+		mirror_resolve_over(mirror, j->start.text);
 	} else if (all_read(mirror) || now >= j->wait_until) {
 		if (j->start.forced)
 			log_warn("volume %s: %s", mirror->volume, j->start.text);
@@ -319,6 +329,8 @@ static void look_at(struct mirror_node *node)
 {
 	bool ready = node->target->state == TARGET_READY && node->target->size;
 
+	if (node->removed)
+		return;
 	if (node->state == MIRROR_NODE_FAILED && clock_now() >= node->retry_at && ready &&
 	    !node->changing)
 		node->state = MIRROR_NODE_UNKNOWN;

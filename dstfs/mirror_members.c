@@ -26,7 +26,7 @@ unsigned mirror_members_slot(const struct mirror_node *node)
 	if (node->slot != MIRROR_NO_SLOT || node->state == MIRROR_NODE_REFUSED)
 		return node->slot;
 	for (unsigned i = 0; i < mirror->node_count; i++)
-		strangers += mirror->nodes[i].slot == MIRROR_NO_SLOT;
+		strangers += mirror->nodes[i].slot == MIRROR_NO_SLOT && !mirror->nodes[i].removed;
 	for (unsigned i = 0; i < MIRROR_MAX_NODES; i++) {
 		if (mirror->super.members[i].state == MIRROR_FREE || is_known(mirror, i))
 			continue;

@@ -102,6 +102,11 @@ uint64_t mirror_data_size(uint64_t node_size)
 	return whole - tail < most ? whole - tail : most;
 }
 
+uint64_t mirror_least_size(const struct mirror_super *super)
+{
+	return super->data_size + tail_size(super->data_size, super->region_size);
+}
+
 uint64_t mirror_super_offset(uint64_t size, unsigned copy)
 {
 	assert(copy < MIRROR_COPIES && size >= MIRROR_MIN_SIZE);

@@ -153,6 +153,9 @@ uint64_t mirror_super_offset(uint64_t size, unsigned copy);
 uint32_t mirror_region_size(uint64_t data_size);
 uint64_t mirror_data_size(uint64_t node_size);
 
+/* Bytes that a node of this mirror has at least. */
+uint64_t mirror_least_size(const struct mirror_super *super);
+
 /* The generation after this one, and what it makes of the ancestors: the old one goes in front. */
 void mirror_generation_raise(struct mirror_super *super, const uint8_t uuid[DST_ID_SIZE]);
 

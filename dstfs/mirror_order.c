@@ -120,6 +120,7 @@ __attribute__((format(printf, 3, 0))) static void
 end(struct mirror_order *order, enum mirror_order_state state, const char *format, va_list args)
 {
 	struct mirror *mirror = order->mirror;
+	char line[MIRROR_ORDER_TEXT];
 
 	pthread_mutex_lock(&mirror->reason_lock);
 	order->state = state;
@@ -128,10 +129,11 @@ end(struct mirror_order *order, enum mirror_order_state state, const char *forma
 	order->look = NULL;
 	order->abandon = NULL;
 	order->subject = NULL;
+	mirror_one_line(order->text, line, sizeof(line));
 	log_write(state == ORDER_FAILED ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
 		  "volume %s: %s%s%s: %s%s%s", mirror->volume, order->command,
 		  *order->node ? " " : "", order->node, state == ORDER_FAILED ? "failed" : "done",
-		  *order->text ? ": " : "", order->text);
+		  *line ? ": " : "", line);
 }
 
 void mirror_order_done(struct mirror_order *order, const char *format, ...)

@@ -9,7 +9,7 @@
 #include "dstfs/mirror_impl.h"
 
 #define MIRROR_ORDERS 16u /* that are remembered */
-#define MIRROR_ORDER_TEXT 512u
+#define MIRROR_ORDER_TEXT 2048u
 
 enum mirror_order_state { ORDER_FREE, ORDER_RUNNING, ORDER_DONE, ORDER_FAILED };
 
@@ -17,7 +17,8 @@ struct mirror_order {
 	struct mirror *mirror;
 	/* Like text guarded by the mirror's reason_lock. */
 	enum mirror_order_state state;
-	char text[MIRROR_ORDER_TEXT]; /* why it failed, or what is to be said though it is done */
+	char text
+		[MIRROR_ORDER_TEXT]; /* lines: why it failed, or what is to be said though it is done */
 	uint64_t id; /* random */
 	const char *command; /* its name; not copied */
 	char node[MIRROR_NAME_MAX + 1]; /* that it is about; "": the mirror */
@@ -28,6 +29,10 @@ struct mirror_order {
 	void (*abandon)(struct mirror_order *order); /* the mirror ends: gives back what it holds */
 	struct mirror_node *subject;
 	unsigned slot; /* of the subject, where it matters */
+	uint8_t id_of_member[DST_ID_SIZE]; /* mirror_admit.c: of the new one */
+	bool fresh; /* likewise: the subject's place is new, and goes if it fails */
+	bool force;
+	uint64_t until; /* clock_now() when it has failed */
 	void *arg;
 };
 

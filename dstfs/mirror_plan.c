@@ -245,6 +245,11 @@ static void publish_node(struct mirror_node *node)
 			forget_copied(&mirror->missed[node->slot]);
 		set_node_state(node, MIRROR_NODE_RESYNC);
 		break;
+	case MIRROR_FREE:
+		set_node_state(node, MIRROR_NODE_REFUSED);
+		mirror_node_set_reason(node, "it is not a member any more");
+		node->slot = MIRROR_NO_SLOT;
+		break;
 	default:
 		forget_copied(&mirror->missed[node->slot]);
 		if (member->detached) {

@@ -119,6 +119,10 @@ static bool choose_set(struct judge *judge)
 	const struct mirror_witness *witness = judge->witness;
 	const struct mirror_found *first = NULL, *other = NULL;
 
+	if (judge->policy->resolve) {
+		judge->set = judge->found[judge->policy->keep].super.set;
+		return !has_copies(judge);
+	}
 	for (unsigned i = 0; i < judge->count; i++) {
 		const struct mirror_found *found = &judge->found[i];
 
@@ -134,18 +138,20 @@ static bool choose_set(struct judge *judge)
 			other = found;
 	}
 	if (!first)
-		say(judge,
-		    "no node that is there holds a mirror: create it (dstctl mirror create), "
-		    "or wait for the others");
+		say(judge, "no node that is there holds a mirror: create it (dstctl mirror create "
+			   "VOLUME), "
+			   "or wait for the others");
 	else if (other)
 		say(judge,
 		    "%s and %s belong to different mirrors: one of them is not what the "
-		    "configuration means, or must be replaced (dstctl mirror replace)",
+		    "configuration means. Take its line out of the configuration until the volume "
+		    "is "
+		    "mounted; dstctl mirror replace VOLUME NODE then makes it a member",
 		    first->name, other->name);
 	else if (witness->known && !judge->policy->force)
 		say(judge,
 		    "%s belongs to another mirror than the one that was used here before; if it is "
-		    "meant, start by force",
+		    "meant: dstctl mirror start VOLUME --force",
 		    first->name);
 	else
 		judge->set = first->super.set;
@@ -181,6 +187,11 @@ static bool choose_newest(struct judge *judge)
 {
 	unsigned newest = judge->count;
 
+	if (judge->policy->resolve) {
+		judge->start->newest = judge->policy->keep;
+		judge->newest = &judge->found[judge->policy->keep].super;
+		return true;
+	}
 	for (unsigned i = 0; i < judge->count; i++)
 		if (of_set(judge, i) &&
 		    (newest == judge->count ||
@@ -284,6 +295,19 @@ static void say_stale(struct judge *judge)
 	for (unsigned slot = 0; slot < MIRROR_MAX_NODES; slot++)
 		if (witness->in_sync[slot])
 			say(judge, "  %s", slot_name(judge, slot, text));
+	if (!judge->policy->force)
+		say(judge,
+		    "bring one of them back; or go on without what only they have: dstctl mirror "
+		    "resolve VOLUME --keep NODE");
+}
+
+static unsigned count_members(const struct judge *judge)
+{
+	unsigned members = 0;
+
+	for (unsigned slot = 0; slot < MIRROR_MAX_NODES; slot++)
+		members += judge->newest->members[slot].state != MIRROR_FREE;
+	return members;
 }
 
 /* Names those in sync that are missing; how many. */
@@ -303,22 +327,24 @@ static unsigned say_missing(struct judge *judge)
 		    slot_name(judge, slot, text),
 		    (unsigned long long)judge->newest->generation.counter);
 	}
+	if (missing && count_members(judge) > judge->count)
+		say(judge,
+		    "the mirror has %u members, and the configuration %u nodes: a node's line is "
+		    "missing there",
+		    count_members(judge), judge->count);
 	return missing;
 }
 
 static bool has_quorum(struct judge *judge)
 {
 	const struct mirror_witness *witness = judge->witness;
-	unsigned members = 0, votes = 0;
+	unsigned members = count_members(judge), votes = 0;
 
 	if (!judge->policy->majority)
 		return true;
-	for (unsigned slot = 0; slot < MIRROR_MAX_NODES; slot++) {
-		if (judge->newest->members[slot].state == MIRROR_FREE)
-			continue;
-		members++;
-		votes += slot_is_there(judge, slot);
-	}
+	for (unsigned slot = 0; slot < MIRROR_MAX_NODES; slot++)
+		votes += judge->newest->members[slot].state != MIRROR_FREE &&
+			 slot_is_there(judge, slot);
 	if (witness->known && same(witness->set, judge->newest->set))
 		votes++;
 	if (2 * votes > members + 1)
@@ -344,6 +370,9 @@ static enum mirror_verdict judge_missing(struct judge *judge)
 		    judge->policy->min_nodes);
 		verdict = MIRROR_START_WAIT;
 	}
+	if (verdict == MIRROR_START_WAIT && !judge->policy->force)
+		say(judge, "to go on with what is there all the same: dstctl mirror start VOLUME "
+			   "--force");
 	return verdict;
 }
 
@@ -382,6 +411,37 @@ static bool force_one(struct judge *judge)
 	return true;
 }
 
+/*
+ * The chosen node serves, and with it those that it knows to be in sync. If it isn't so in its own
+ * view it serves alone: it was told of those that it now leaves behind.
+ */
+static enum mirror_verdict keep_one(struct judge *judge)
+{
+	struct mirror_start *start = judge->start;
+	unsigned keep = judge->policy->keep;
+	bool alone = start->roles[keep] != MIRROR_ROLE_IN_SYNC;
+
+	if (!is_whole(judge, keep)) {
+		say(judge, "%s was only partly copied: it has no state of its own",
+		    judge->found[keep].name);
+		return MIRROR_START_BROKEN;
+	}
+	for (unsigned i = 0; i < judge->count; i++) {
+		bool knows = start->roles[i] != MIRROR_ROLE_MISSING &&
+			     start->roles[i] != MIRROR_ROLE_FOREIGN;
+		bool same_past =
+			knows && mirror_generation_contains(judge->newest,
+							    judge->found[i].super.generation.uuid);
+
+		if (knows && (!same_past || start->roles[i] == MIRROR_ROLE_PARTIAL ||
+			      (alone && start->roles[i] == MIRROR_ROLE_IN_SYNC)))
+			start->roles[i] = MIRROR_ROLE_COMPARE;
+	}
+	start->roles[keep] = MIRROR_ROLE_IN_SYNC;
+	start->forced = start->stale = true;
+	return MIRROR_START_OK;
+}
+
 static void note_clean(struct judge *judge)
 {
 	for (unsigned i = 0; i < judge->count; i++)
@@ -403,6 +463,10 @@ enum mirror_verdict mirror_start_judge(struct mirror_start *start, const struct 
 	enum mirror_verdict verdict;
 
 	*start = (struct mirror_start){.newest = count};
+	if (policy->resolve && (!found[policy->keep].present || found[policy->keep].blank)) {
+		say(&judge, "%s is not there, or holds no mirror", found[policy->keep].name);
+		return MIRROR_START_BROKEN;
+	}
 	if (!choose_set(&judge))
 		return MIRROR_START_BROKEN;
 	if (!choose_newest(&judge))
@@ -411,6 +475,11 @@ enum mirror_verdict mirror_start_judge(struct mirror_start *start, const struct 
 		return MIRROR_START_BROKEN;
 	for (unsigned i = 0; i < count; i++)
 		start->roles[i] = role_of(&judge, i);
+	if (policy->resolve) {
+		verdict = keep_one(&judge);
+		note_clean(&judge);
+		return verdict;
+	}
 	verdict = judge_missing(&judge);
 	if (verdict && policy->force) {
 		start->forced = true;

@@ -30,6 +30,10 @@ struct mirror_start_policy {
 	bool majority; /* quorum = majority: of nodes and witness; else none is asked for */
 	unsigned min_nodes; /* in sync, at least; 0 and 1: one */
 	bool force; /* start with what is there, come what may */
+	/* A person has chosen: go on from the found node of this index, whatever others have; but for those
+	 * that have the same, they are compared as a whole. Nothing is asked of the rest of the policy. */
+	bool resolve;
+	unsigned keep;
 };
 
 enum mirror_role {
@@ -50,8 +54,9 @@ struct mirror_start {
 	 * be raised and the witness told even if those in sync are the same: others may have moved on. */
 	bool forced;
 	/*
-	 * By force, from a node that lacks what others have: `newest` is that one. The missed maps mean
-	 * nothing, every other member must be compared as a whole, also when it comes back later. Those
+	 * From a node that lacks what others have, by force or since it was chosen: `newest` is that one. The
+	 * missed maps mean nothing, every other member must be compared as a whole, also when it comes back
+	 * later. Those
 	 * that are there must be told the new generation with the start, since theirs is none of its
 	 * ancestors; those that aren't will be split brain.
 	 */

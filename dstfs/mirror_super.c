@@ -30,6 +30,7 @@ void mirror_node_judge(struct mirror_node *node,
 	mirror_node_set_reason(node, node->read ? "" : reason);
 	if (!error) {
 		node->sequence = node->found.sequence;
+		node->partial = node->found.members[node->found.self].state == MIRROR_INCONSISTENT;
 	} else if (!node->blank) {
 		node->state = MIRROR_NODE_REFUSED;
 		log_error("volume %s: %s is not used: %s", node->mirror->volume, node->name,
@@ -79,6 +80,9 @@ int mirror_super_write(struct mirror_batch *batch, struct mirror_node *node,
 		return ENOMEM;
 	own.self = node->slot;
 	own.sequence = node->sequence + 1;
+	if (own.members[own.self].state == MIRROR_ABSENT && node->partial)
+		own.members[own.self].state = MIRROR_INCONSISTENT;
+	node->partial = own.members[own.self].state == MIRROR_INCONSISTENT;
 	mirror_super_encode(block, &own);
 	return mirror_batch_write(batch, MIRROR_BIT(node->index),
 				  mirror_super_offset(node->size, node->next_copy), block);

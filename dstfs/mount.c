@@ -5,7 +5,7 @@
 #include "common/clock.h"
 #include "common/control.h"
 #include "common/log.h"
-#include "dstfs/assemble.h"
+#include "dstfs/mount_nodes.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -60,20 +60,6 @@ static void volume_destroy(struct mount_volume **pointer)
 	free(mv);
 }
 
-static struct assembly assembly_of(const struct mount_volume *mv,
-				   const struct volume_config *config, char *reason, size_t size)
-{
-	return (struct assembly){
-		.config = config,
-		.workers = mv->mount->workers,
-		.worker_count = mv->mount->worker_count,
-		.policy = volume_policy(mv->volume),
-		.client = mv->mount->client,
-		.reason = reason,
-		.reason_size = size,
-	};
-}
-
 static int add_volume(struct mount *mount, const struct volume_config *config, char *reason,
 		      size_t size)
 {
@@ -105,7 +91,7 @@ static int add_volume(struct mount *mount, const struct volume_config *config, c
 	volume_policy(mv->volume)->checksum = options->checksum;
 	volume_policy(mv->volume)->read_only = options->read_only;
 	volume_policy(mv->volume)->takeover = options->takeover;
-	assembly = assembly_of(mv, config, reason, size);
+	assembly = mount_assembly(mv, config, reason, size);
 	target = assemble(&assembly, target_changed, mv);
 	if (!target) {
 		volume_destroy(&mv);
@@ -149,38 +135,6 @@ int mount_init(struct mount *mount, const struct dstfs_options *options,
 	return error;
 }
 
-/* What has become of its nodes: nothing, or more at the end of a linear map; else it's told. */
-static void reload_nodes(struct mount_volume *mv, const struct volume_config *config)
-{
-	char *layout = map_config_text(config->tree, config->chunk), reason[512];
-	const char *name = volume_name(mv->volume);
-	struct assembly assembly = assembly_of(mv, config, reason, sizeof(reason));
-
-	if (!layout)
-		return;
-	if (!strcmp(layout, mv->layout)) {
-		free(layout);
-		return;
-	}
-	if (!map_config_extends(mv->layout, layout)) {
-		log_warn("volume %s: its nodes or its map have changed, which needs a new mount; "
-			 "only "
-			 "a linear map may get more nodes, at its end",
-			 name);
-		free(layout);
-		return;
-	}
-	if (assemble_more(&assembly, volume_target(mv->volume))) {
-		log_error("volume %s was not extended: %s", name, reason);
-		free(layout);
-		return;
-	}
-	log_info("volume %s: its map has %u parts now; new ones count when their sizes are known",
-		 name, config->tree->count);
-	free(mv->layout);
-	mv->layout = layout;
-}
-
 void mount_reload(struct mount *mount, const struct volume_config *volumes)
 {
 	unsigned before = mount->volume_count;
@@ -191,7 +145,7 @@ void mount_reload(struct mount *mount, const struct volume_config *volumes)
 
 		if (mv) {
 			mount_volume_apply(mv, &c->options);
-			reload_nodes(mv, c);
+			mount_reload_nodes(mv, c);
 		} else if (add_volume(mount, c, reason, sizeof(reason)))
 			log_error("volume %s was not added: %s", c->name, reason);
 		else
