@@ -28,6 +28,8 @@ enum exit_status {
 #define OPTION_PAUSE 0x800u
 #define OPTION_RESUME 0x1000u
 #define OPTION_TRUST 0x2000u
+#define OPTION_KEEP 0x10000u
+#define OPTION_YES 0x20000u
 #define OPTION_PICK (OPTION_MOUNT | OPTION_SOCKET) /* at most one of them comes */
 
 struct options {
@@ -35,6 +37,7 @@ struct options {
 	const char *mount; /* the dstfs that serves this mountpoint; NULL: any */
 	const char *socket; /* the daemon at this socket; NULL: any */
 	const char *config; /* the configuration of volumes; NULL: the conventional file */
+	const char *keep; /* the node that a mirror goes on from; NULL: none */
 	const char *from; /* the node whose data is kept; NULL: none */
 };
 

@@ -25,23 +25,6 @@ static const char *text_of(const json_t *object, const char *name)
 	return text ? text : "";
 }
 
-/* Calls visit() for each mirror of the tree below. Returns how many there are. */
-static unsigned each_mirror(const json_t *node, void (*visit)(void *arg, const json_t *mirror),
-			    void *arg)
-{
-	unsigned count = 0;
-	const json_t *child;
-	size_t index;
-
-	if (!strcmp(text_of(node, "map"), "mirror")) {
-		count++;
-		visit(arg, node);
-	}
-	json_array_foreach(json_object_get(node, "nodes"), index, child) count +=
-		each_mirror(child, visit, arg);
-	return count;
-}
-
 static enum exit_status no_mirror(const char *volume)
 {
 	char *name = human_clean(human_format("%s", volume));
@@ -88,7 +71,7 @@ enum exit_status is_run(const struct options *options, int argc, char **argv)
 	volume = volume_find(options, argv[0]);
 	if (!volume)
 		return EXIT_USAGE; /* it can't be told, which is not a no */
-	mirrors = each_mirror(volume, note_worst, &worst);
+	mirrors = volume_each_mirror(volume, note_worst, &worst);
 	json_decref(volume);
 	if (!mirrors)
 		return no_mirror(argv[0]);
@@ -177,7 +160,7 @@ static void add_jobs(void *arg, const json_t *mirror)
 static bool look(const struct options *options, const char *name, struct watched *w)
 {
 	json_t *volume = volume_find(options, name);
-	unsigned mirrors = volume ? each_mirror(volume, add_jobs, w) : 0;
+	unsigned mirrors = volume ? volume_each_mirror(volume, add_jobs, w) : 0;
 
 	if (volume && !mirrors)
 		no_mirror(name);

@@ -166,7 +166,7 @@ static int keep_mount(json_t *daemons, const char *mount)
 	return 0;
 }
 
-json_t *find_daemons(const struct options *options, const char *kind)
+json_t *find_quietly(const struct options *options, const char *kind)
 {
 	json_t *daemons = json_array();
 	int error;
@@ -182,6 +182,17 @@ json_t *find_daemons(const struct options *options, const char *kind)
 		json_decref(daemons);
 		return NULL;
 	}
+	return daemons;
+}
+
+json_t *find_daemons(const struct options *options, const char *kind)
+{
+	json_t *daemons = find_quietly(options, kind);
+
+	if (!daemons)
+		return NULL;
+	if (options->mount)
+		kind = "dstfs";
 	if (!json_array_size(daemons) && options->mount) {
 		char *mount = human_clean(human_format("%s", options->mount));
 

@@ -19,4 +19,7 @@
  */
 json_t *find_daemons(const struct options *options, const char *kind);
 
+/* Likewise, and an empty array is no news. */
+json_t *find_quietly(const struct options *options, const char *kind);
+
 #endif

@@ -58,6 +58,18 @@ char *human_field(const json_t *object, const char *name)
 	return human_clean(human_format("%s", value && *value ? value : "-"));
 }
 
+void human_lines(FILE *file, const char *prefix, const char *lines)
+{
+	while (*lines) {
+		size_t length = strcspn(lines, "\n");
+		char *line = human_clean(human_format("%.*s", (int)length, lines));
+
+		fprintf(file, "%s%s\n", prefix, line);
+		free(line);
+		lines += length + (lines[length] == '\n');
+	}
+}
+
 int64_t human_count(const json_t *object, const char *name)
 {
 	const json_t *value = json_object_get(object, name);

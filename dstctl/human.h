@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define HUMAN_NUMBER 32 /* bytes that hold any printed number, size or duration */
 
@@ -18,6 +19,9 @@ size_t human_width(const char *text); /* characters of a cleaned text */
 
 /* A field of an object for people, cleaned, new; "-" if it is absent or of another type. */
 char *human_field(const json_t *object, const char *name);
+
+/* Lines, each cleaned, with this before it. */
+void human_lines(FILE *file, const char *prefix, const char *lines);
 
 /* A field that counts; -1 if it is absent, of another type or negative. */
 int64_t human_count(const json_t *object, const char *name);

@@ -33,10 +33,12 @@ static const struct command commands[] = {
 	 OPTION_PICK | OPTION_WATCH | OPTION_PAUSE | OPTION_RESUME, resync_run},
 	{"verify", "VOLUME", "compare the nodes of a mirror while it is in use", 1, 1,
 	 OPTION_PICK | OPTION_REPAIR | OPTION_FROM | OPTION_STOP, verify_run},
-	{"node", "ACTION VOLUME NODE", "take a node out of a mirror in use, or put it back", 3, 3,
+	{"node", "ACTION VOLUME NODE", "take a node of a mirror in use out, or put one in", 3, 4,
 	 OPTION_PICK | OPTION_TRUST | OPTION_FORCE, node_run},
-	{"mirror", "ACTION VOLUME", "create, inspect, check or repair one that isn't mounted", 2, 2,
-	 OPTION_JSON | OPTION_CONFIG | OPTION_FORCE | OPTION_FROM | OPTION_EQUAL, mirror_run},
+	{"mirror", "ACTION VOLUME...", "create, inspect, check or mend a mirror", 2, 3,
+	 OPTION_PICK | OPTION_JSON | OPTION_CONFIG | OPTION_FORCE | OPTION_FROM | OPTION_EQUAL |
+		 OPTION_KEEP | OPTION_YES | OPTION_WATCH,
+	 mirror_run},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -52,7 +54,7 @@ static const struct option_row {
 	{0, "mount", "DIR", OPTION_MOUNT, "only the dstfs that is mounted on DIR"},
 	{0, "socket", "PATH", OPTION_SOCKET, "only the daemon with this control socket"},
 	{0, "takeover", NULL, OPTION_TAKEOVER, "reattach: take the export over, whoever holds it"},
-	{0, "watch", NULL, OPTION_WATCH, "resync: until it is done"},
+	{0, "watch", NULL, OPTION_WATCH, "resync, mirror replace: until it is done"},
 	{0, "pause", NULL, OPTION_PAUSE, "resync: stays where it is until --resume"},
 	{0, "resume", NULL, OPTION_RESUME, "resync: go on after --pause"},
 	{0, "repair", NULL, OPTION_REPAIR, "verify: mend what differs, from the majority"},
@@ -62,6 +64,8 @@ static const struct option_row {
 	{0, "assume-equal", NULL, OPTION_EQUAL, "mirror create: the nodes hold the same data"},
 	{0, "trust-unmodified", NULL, OPTION_TRUST, "node attach: it wasn't changed meanwhile"},
 	{0, "force", NULL, OPTION_FORCE, "mirror, node: though something may be lost"},
+	{0, "keep", "NODE", OPTION_KEEP, "mirror resolve: the node that it goes on from"},
+	{0, "yes", NULL, OPTION_YES, "mirror: don't ask whether something may be lost"},
 	{'h', "help", NULL, 0, "print this and exit"},
 	{'V', "version", NULL, 0, "print the version and exit"},
 };
@@ -171,6 +175,8 @@ static enum exit_status parse_options(struct options *options, bool *done, int a
 			options->config = optarg;
 		if (row->bit == OPTION_FROM)
 			options->from = optarg;
+		if (row->bit == OPTION_KEEP)
+			options->keep = optarg;
 		*done = !row->bit;
 		if (*done && row->letter == 'h')
 			print_help();

@@ -7,6 +7,7 @@
 
 #include "dstctl/human.h"
 #include "dstctl/mirror_action.h"
+#include "dstctl/volume.h"
 #include "dstfs/assemble.h"
 #include "dstfs/witness.h"
 
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SHOWN 20u /* differences that are told one by one */
 
@@ -87,6 +89,42 @@ void action_forget_witness(struct offline *o)
 			strerror(error), store ? witness_path(store) : "");
 	if (store)
 		store->ops->close(store);
+}
+
+void action_keep_witness(struct action *a, const struct mirror_super *super)
+{
+	struct offline *o = &a->o;
+	struct mirror_witness_store *store = assemble_witness(o->volume, o->mirror, o->worker.loop);
+	struct mirror_witness witness = {.known = true, .generation = super->generation};
+	int error = ENOMEM;
+
+	memcpy(witness.set, super->set, DST_ID_SIZE);
+	for (unsigned i = 0; i < MIRROR_MAX_NODES; i++) {
+		witness.in_sync[i] = super->members[i].state == MIRROR_IN_SYNC;
+		witness.sizes[i] = super->members[i].size;
+	}
+	if (store) {
+		error = witness_save_now(store, &witness);
+		store->ops->close(store);
+	}
+	if (error)
+		action_forget_witness(o);
+}
+
+bool action_confirm(const struct options *options)
+{
+	int answer = 'n';
+
+	if (options->given & OPTION_YES)
+		return true;
+	if (!isatty(STDIN_FILENO)) {
+		action_complain("nothing was done; --yes does so");
+		return false;
+	}
+	printf("Go on? [y/N] ");
+	fflush(stdout);
+	answer = getchar();
+	return answer == 'y' || answer == 'Y';
 }
 
 /* ---- inspect ---- */
@@ -176,47 +214,51 @@ static enum exit_status check(struct action *a)
 
 /* ---- the command ---- */
 
-static const struct {
+static const struct row {
 	const char *name;
 	bool read_only;
+	unsigned arguments; /* the volume included */
 	unsigned accepts;
-	enum exit_status (*run)(struct action *a);
+	enum exit_status (*run)(struct action *a); /* of one that isn't mounted; NULL: it must be */
+	enum exit_status (*live)(const struct options *options, int argc, char **argv);
 } actions[] = {
-	{"create", false, OPTION_CONFIG | OPTION_FORCE | OPTION_FROM | OPTION_EQUAL, action_create},
-	{"inspect", true, OPTION_CONFIG | OPTION_JSON, inspect},
-	{"check", false, OPTION_CONFIG, check},
-	{"repair", false, OPTION_CONFIG | OPTION_FORCE | OPTION_FROM, action_repair},
+	{"create", false, 1, OPTION_CONFIG | OPTION_FORCE | OPTION_FROM | OPTION_EQUAL,
+	 action_create, NULL},
+	{"inspect", true, 1, OPTION_CONFIG | OPTION_JSON, inspect, NULL},
+	{"check", false, 1, OPTION_CONFIG, check, NULL},
+	{"repair", false, 1, OPTION_CONFIG | OPTION_FORCE | OPTION_FROM, action_repair, NULL},
+	{"start", false, 1, OPTION_PICK | OPTION_FORCE | OPTION_YES, NULL, live_start},
+	{"replace", false, 2, OPTION_PICK | OPTION_FORCE | OPTION_WATCH, NULL, live_replace},
+	{"resolve", false, 1, OPTION_PICK | OPTION_CONFIG | OPTION_KEEP | OPTION_YES,
+	 action_resolve, live_resolve},
 };
 
 #define ACTIONS (sizeof(actions) / sizeof(actions[0]))
 
-enum exit_status mirror_run(const struct options *options, int argc, char **argv)
+static const struct row *find_action(const char *name)
+{
+	for (size_t i = 0; i < ACTIONS; i++)
+		if (!strcmp(actions[i].name, name))
+			return &actions[i];
+	return NULL;
+}
+
+static enum exit_status run_offline(const struct row *row, const struct options *options,
+				    const char *volume)
 {
 	static struct action a; /* large */
 	enum exit_status status, worst = EXIT_OK;
 	const struct map_config *mirror = NULL;
-	size_t i = 0;
 
-	while (i < ACTIONS && strcmp(actions[i].name, argv[0]) != 0)
-		i++;
-	if (i == ACTIONS || options->given & ~actions[i].accepts) {
-		action_complain(i == ACTIONS
-					? "mirror %s is unknown; it can create, inspect, check and "
-					  "repair"
-					: "mirror %s doesn't know one of these options (see dstctl "
-					  "--help)",
-				argv[0]);
-		return EXIT_USAGE;
-	}
 	a.options = options;
 	a.json = json_array();
-	status = offline_begin(&a.o, options->config, argv[1], actions[i].read_only);
+	status = offline_begin(&a.o, options->config, volume, row->read_only);
 	if (status != EXIT_OK)
 		return status;
 	while (worst == EXIT_OK && (mirror = offline_next(&a.o, mirror))) {
 		offline_open(&a.o, mirror);
 		mirror_nodes_read(&a.nodes, &a.o, false);
-		worst = actions[i].run(&a);
+		worst = row->run(&a);
 		offline_close(&a.o);
 	}
 	offline_end(&a.o);
@@ -224,4 +266,32 @@ enum exit_status mirror_run(const struct options *options, int argc, char **argv
 		json_dumpf(a.json, stdout, JSON_INDENT(2)), putchar('\n');
 	json_decref(a.json);
 	return worst;
+}
+
+/* Some actions are for both: those that are mounted first. */
+static bool is_live(const struct row *row, const struct options *options, const char *volume)
+{
+	if (!row->live || !row->run)
+		return row->live;
+	return options->given & OPTION_PICK ||
+	       (!(options->given & OPTION_CONFIG) && volume_is_mounted(options, volume));
+}
+
+enum exit_status mirror_run(const struct options *options, int argc, char **argv)
+{
+	const struct row *row = find_action(argv[0]);
+
+	if (!row)
+		action_complain("mirror %.80s is unknown; see dstctl --help", argv[0]);
+	else if (options->given & ~row->accepts)
+		action_complain("mirror %s doesn't know one of these options (see dstctl --help)",
+				argv[0]);
+	else if ((unsigned)argc - 1 != row->arguments)
+		action_complain("mirror %s takes %s", argv[0],
+				row->arguments == 1 ? "the volume alone" : "the volume and a node");
+	else if (is_live(row, options, argv[1]))
+		return row->live(options, argc - 1, argv + 1);
+	else
+		return run_offline(row, options, argv[1]);
+	return EXIT_USAGE;
 }

@@ -31,8 +31,23 @@ unsigned action_find_source(const struct action *a, bool *bad);
 /* The mirror that was used from here before isn't any more. */
 void action_forget_witness(struct offline *o);
 
-/* mirror_make.c, mirror_repair.c */
+/* The witness of this machine says that this is the newest generation; else there is none. */
+void action_keep_witness(struct action *a, const struct mirror_super *super);
+
+/*
+ * After what may be lost was printed: asks whether to go on, unless --yes was given. Without a terminal
+ * the answer is no, and stderr tells of --yes.
+ */
+bool action_confirm(const struct options *options);
+
+/* mirror_make.c, mirror_repair.c, mirror_choose.c */
 enum exit_status action_create(struct action *a);
 enum exit_status action_repair(struct action *a);
+enum exit_status action_resolve(struct action *a);
+
+/* mirror_live.c: of a mirror that is mounted; argv[0] is the volume, argv[1] of replace the node */
+enum exit_status live_replace(const struct options *options, int argc, char **argv);
+enum exit_status live_start(const struct options *options, int argc, char **argv);
+enum exit_status live_resolve(const struct options *options, int argc, char **argv);
 
 #endif

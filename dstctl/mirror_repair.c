@@ -6,8 +6,6 @@
 #include "common/random.h"
 #include "dstctl/human.h"
 #include "dstctl/mirror_action.h"
-#include "dstfs/assemble.h"
-#include "dstfs/witness.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -162,25 +160,6 @@ static bool may_be_source(const struct action *a, unsigned source)
 	return false;
 }
 
-static int keep_witness(struct repairing *r)
-{
-	struct offline *o = &r->a->o;
-	struct mirror_witness_store *store = assemble_witness(o->volume, o->mirror, o->worker.loop);
-	struct mirror_witness witness = {.known = true, .generation = r->super.generation};
-	int error;
-
-	if (!store)
-		return ENOMEM;
-	memcpy(witness.set, r->super.set, DST_ID_SIZE);
-	for (unsigned i = 0; i < MIRROR_MAX_NODES; i++) {
-		witness.in_sync[i] = r->super.members[i].state == MIRROR_IN_SYNC;
-		witness.sizes[i] = r->super.members[i].size;
-	}
-	error = witness_save_now(store, &witness);
-	store->ops->close(store);
-	return error;
-}
-
 enum exit_status action_repair(struct action *a)
 {
 	bool bad;
@@ -206,8 +185,7 @@ enum exit_status action_repair(struct action *a)
 	r.super.clean = true;
 	if (tell(&r, MIRROR_IN_SYNC))
 		return EXIT_FAILED;
-	if (keep_witness(&r))
-		action_forget_witness(&a->o);
+	action_keep_witness(a, &r.super);
 	printf("%s: %u nodes are equal to %s; %s copied\n", a->o.volume->name, a->o.count,
 	       action_name(a, r.source), human_size((int64_t)r.copied, text));
 	return EXIT_OK;

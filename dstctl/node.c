@@ -82,11 +82,13 @@ bool node_order(const struct options *options, const char *command, const char *
 	if (!*order)
 		return answer && !number;
 	if (is_in_state(*order, "failed")) {
-		char *node = human_field(*order, "node"), *text = human_field(*order, "text");
+		const char *node = json_string_value(json_object_get(*order, "node"));
+		const char *text = json_string_value(json_object_get(*order, "text"));
+		char *prefix = human_clean(human_format("dstctl: %s%s", node && *node ? node : "",
+							node && *node ? ": " : ""));
 
-		fprintf(stderr, "dstctl: %s: %s\n", *node ? node : volume, text);
-		free(node);
-		free(text);
+		human_lines(stderr, prefix, text && *text ? text : "it failed");
+		free(prefix);
 		return false;
 	}
 	return true;
@@ -100,22 +102,27 @@ struct action {
 	const char *command; /* of the daemon */
 	const char *done; /* what it came to, for people */
 	const char *needs_force; /* NULL: it doesn't; else what it means */
+	unsigned arguments; /* behind the volume: the node, or also where it is */
 };
 
 static const struct action actions[] = {
 	{"suspend", 0, "node-suspend",
-	 "is not used any more; dstctl node resume puts it back, with what it missed", NULL},
-	{"resume", 0, "node-resume", "is used again", NULL},
+	 "is not used any more; dstctl node resume puts it back, with what it missed", NULL, 1},
+	{"resume", 0, "node-resume", "is used again", NULL, 1},
 	{"detach", 0, "node-detach",
 	 "is a consistent image now, which nothing is written to; dstctl node attach puts it back",
-	 NULL},
-	{"attach", OPTION_TRUST, "node-attach", "is used again", NULL},
+	 NULL, 1},
+	{"attach", OPTION_TRUST, "node-attach", "is used again", NULL, 1},
 	{"dirty", 0, "node-dirty",
-	 "is compared with the others as a whole, and not read before that is done", NULL},
+	 "is compared with the others as a whole, and not read before that is done", NULL, 1},
 	{"clean", OPTION_FORCE, "node-clean", "is in sync, because you say so",
 	 "it would be read without having been compared: where it differs from the others, readers "
 	 "get the one or the other, and nothing mends that but dstctl verify --repair; if you "
-	 "know that they are equal say --force"},
+	 "know that they are equal say --force",
+	 1},
+	{"add", OPTION_FORCE, "node-add",
+	 "is a node of the mirror; add its line to the configuration", NULL, 2},
+	{"remove", OPTION_FORCE, "node-remove", "is not a node of the mirror any more", NULL, 1},
 };
 
 #define ACTIONS (sizeof(actions) / sizeof(actions[0]))
@@ -150,13 +157,13 @@ static void say_done(const struct options *options, const struct action *action,
 	json_t *status = volume_find(options, volume);
 	const json_t *node =
 		find_object(status, "nodes", "nodes", "name", json_object_get(order, "node"));
-	char *name = human_field(order, "node"), *text = human_field(order, "text");
-	char *sync = human_field(node, "sync");
+	const char *text = json_string_value(json_object_get(order, "text"));
+	const char *sync = json_string_value(json_object_get(node, "sync"));
+	char *name = human_field(order, "node");
 
-	printf("%s: %s %s (%s%s%s)\n", volume, name, action->done, sync, *text ? "; " : "", text);
+	printf("%s: %s %s%s%s\n", volume, name, action->done, sync ? ": " : "", sync ? sync : "");
+	human_lines(stdout, "  ", text ? text : "");
 	free(name);
-	free(text);
-	free(sync);
 	json_decref(status);
 }
 
@@ -172,8 +179,16 @@ enum exit_status node_run(const struct options *options, int argc, char **argv)
 		fprintf(stderr, "dstctl: %s: %s\n", argv[0], action->needs_force);
 		return EXIT_USAGE;
 	}
-	request = json_pack("{s:o*, s:b}", "node", control_string(argv[2]), "trust",
-			    (options->given & OPTION_TRUST) != 0);
+	if ((unsigned)argc - 2 != action->arguments) {
+		fprintf(stderr, "dstctl: node %s takes a volume and %s\n", argv[0],
+			action->arguments == 1 ? "a node" : "a new node's name and URI");
+		return EXIT_USAGE;
+	}
+	request = json_pack("{s:o*, s:o*, s:b, s:b}", action->arguments == 1 ? "node" : "name",
+			    control_string(argv[2]), "uri",
+			    action->arguments == 1 ? NULL : control_string(argv[3]), "trust",
+			    (options->given & OPTION_TRUST) != 0, "force",
+			    (options->given & OPTION_FORCE) != 0);
 	if (!request)
 		human_no_memory();
 	done = node_order(options, action->command, argv[1], request, &order);

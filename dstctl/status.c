@@ -201,6 +201,7 @@ static const struct field node_fields[] = {
 	{"VOLUME", 0, cell_owner, "name"},
 	{"NODE", 0, cell_node, "uri"},
 	{"STATE", 0, cell_text, "state"},
+	{"SYNC", TABLE_QUIET, cell_text, "sync"},
 	{"FOR", TABLE_RIGHT, cell_duration, "state_for_s"},
 	{"MIRROR", TABLE_QUIET, cell_text, "sync"},
 	{"FOR", TABLE_RIGHT | TABLE_QUIET, cell_duration, "sync_for_s"},
@@ -277,15 +278,17 @@ static bool is_explained(const json_t *parts, const char *inner)
 	return false;
 }
 
-static bool has_own_reason(const json_t *part, const char *inner)
+/* New lines; NULL: there is nothing to explain. A mirror always has something of its own to say. */
+static char *why_not_ready(const json_t *part, const char *inner)
 {
-	const char *state = json_string_value(json_object_get(part, "state"));
+	const char *map = json_string_value(json_object_get(part, "map"));
 	const char *reason = json_string_value(json_object_get(part, "reason"));
+	const char *sync = json_string_value(json_object_get(part, "sync_reason"));
 
-	if (!reason || !*reason)
-		return false;
-	return (state && !strcmp(state, "ready")) ||
-	       !is_explained(json_object_get(part, inner), inner);
+	if (reason && *reason &&
+	    ((map && !strcmp(map, "mirror")) || !is_explained(json_object_get(part, inner), inner)))
+		return human_format("%s", reason);
+	return sync && *sync ? human_format("%s", sync) : NULL;
 }
 
 static void add_row(struct table *table, const struct field *fields, const struct subject *subject)
@@ -304,10 +307,11 @@ static void add_parts(struct table *table, const struct field *fields, const cha
 	json_array_foreach(json_object_get(subject->object, inner), index, part)
 	{
 		struct subject below = {part, subject->owner, subject->depth};
+		char *note = why_not_ready(part, inner);
 
 		add_row(table, fields, &below);
-		if (has_own_reason(part, inner))
-			table_note(table, human_field(part, "reason"));
+		if (note)
+			table_note(table, note);
 		below.depth++;
 		add_parts(table, fields, inner, &below);
 	}

@@ -4,6 +4,8 @@
 
 #include "dstctl/human.h"
 
+#include "dstctl/human.h"
+
 #include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -140,6 +142,6 @@ void table_print(const struct table *table, FILE *file)
 
 		print_line(table, file, (const char *const *)row->cells, widths);
 		if (row->note)
-			fprintf(file, NOTE_INDENT "%s\n", row->note);
+			human_lines(file, NOTE_INDENT, row->note);
 	}
 }

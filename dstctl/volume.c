@@ -70,6 +70,38 @@ static json_t *find_owner(const struct options *options, const char *volume)
 	return owner;
 }
 
+bool volume_is_mounted(const struct options *options, const char *volume)
+{
+	json_t *daemons = find_quietly(options, "dstfs"), *name = control_string(volume);
+	const json_t *daemon;
+	bool found = false;
+	size_t index;
+
+	if (!daemons || !name)
+		human_no_memory();
+	json_array_foreach(daemons, index, daemon) found |= has_volume(daemon, name);
+	json_decref(name);
+	json_decref(daemons);
+	return found;
+}
+
+unsigned volume_each_mirror(const json_t *node, void (*visit)(void *arg, const json_t *mirror),
+			    void *arg)
+{
+	const char *map = json_string_value(json_object_get(node, "map"));
+	unsigned count = 0;
+	const json_t *child;
+	size_t index;
+
+	if (map && !strcmp(map, "mirror")) {
+		count++;
+		visit(arg, node);
+	}
+	json_array_foreach(json_object_get(node, "nodes"), index, child) count +=
+		volume_each_mirror(child, visit, arg);
+	return count;
+}
+
 json_t *volume_find(const struct options *options, const char *volume)
 {
 	json_t *owner = find_owner(options, volume), *found = NULL, *name, *each;

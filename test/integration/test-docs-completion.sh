@@ -25,5 +25,6 @@ completes status dstctl st
 completes --json dstctl status --j
 completes reattach dstctl re
 completes detach dstctl node de
+completes resolve dstctl mirror res
 completes max_inflight_bytes= dstctl set vol0 timeout=5s max
 completes --takeover dstctl reattach --t
