@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test_mirror_admin.c - a person says what a mirror goes on from, and who its members are. And each of
+ * that is cut off at every single write, and started anew from what was there then.
+ */
+#include "dstfs/mirror_admit.h"
+#include "dstfs/mirror_resolve.h"
+
+#include "test/unit/mirror_fixture.h"
+
+#define REGION ((uint64_t)MIRROR_MIN_REGION)
+#define MAX_SITES 8u
+
+static char why[MIRROR_ORDER_TEXT]; /* it was refused, or how it ended */
+
+/* ---- orders ---- */
+
+/* Gives the command, whose arguments go over: its number, or 0 if it is refused. */
+static json_int_t give(const char *command, json_t *request)
+{
+	json_t *answer =
+		mirror_command(f.target, command, request, &(struct reason){why, sizeof(why)});
+	json_int_t order = json_integer_value(json_object_get(answer, "order"));
+
+	assert_int_equal(answer != NULL, order != 0);
+	json_decref(answer);
+	json_decref(request);
+	return order;
+}
+
+static const char *ended(json_int_t number)
+{
+	static char state[16];
+	json_t *orders = mirror_orders_status(f.mirror), *order;
+	size_t index;
+
+	*state = '\0';
+	json_array_foreach(orders, index, order)
+	{
+		if (json_integer_value(json_object_get(order, "order")) != number)
+			continue;
+		snprintf(state, sizeof(state), "%s",
+			 json_string_value(json_object_get(order, "state")));
+		snprintf(why, sizeof(why), "%s", json_string_value(json_object_get(order, "text")));
+	}
+	json_decref(orders);
+	return state;
+}
+
+static json_int_t obey(const char *command, json_t *request)
+{
+	json_int_t order = give(command, request);
+
+	if (!order)
+		fail_msg("%s: %s", command, why);
+	settle();
+	if (strcmp(ended(order), "done") != 0)
+		fail_msg("%s: %s: %s", command, ended(order), why);
+	return order;
+}
+
+static void refused(const char *command, json_t *request, const char *text)
+{
+	if (give(command, request))
+		fail_msg("%s is not refused", command);
+	if (!strstr(why, text))
+		fail_msg("%s: \"%s\" without \"%s\"", command, why, text);
+}
+
+static json_t *of_node(const char *name, bool force)
+{
+	return json_pack("{s:s, s:b}", "node", name, "force", (int)force);
+}
+
+static json_t *choice(const char *keep, json_int_t survey)
+{
+	json_t *request = json_object();
+
+	if (keep)
+		json_object_set_new(request, "keep", json_string(keep));
+	if (survey)
+		json_object_set_new(request, "survey", json_integer(survey));
+	return request;
+}
+
+/* What was shown is done. */
+static void choose(const char *command, const char *keep)
+{
+	obey(command, choice(keep, obey(command, choice(keep, 0))));
+}
+
+/* ---- disks ---- */
+
+static enum mirror_node_state state_of(unsigned at)
+{
+	return f.mirror->nodes[at].state;
+}
+
+static void bring_up_to_date(void)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		retry_now();
+		copy_now();
+		look_now();
+	}
+}
+
+static void check_equal(unsigned mask)
+{
+	unsigned first = (unsigned)__builtin_ctz(mask);
+
+	for (unsigned i = 0; i < f.count; i++) {
+		if (!(mask & 1u << i))
+			continue;
+		assert_int_equal(state_of(i), MIRROR_NODE_IN_SYNC);
+		assert_memory_equal(f.disks[i].image, f.disks[first].image,
+				    mirror_data_size(DISK_SIZE));
+	}
+}
+
+/* A new medium in its place; what is recorded knows of it. */
+static void disk_blank(unsigned at)
+{
+	static const uint8_t zeros[DISK_SIZE];
+
+	memset(f.disks[at].image, 0, DISK_SIZE);
+	record_write(&f.disks[at], (struct range){0, DISK_SIZE}, zeros, true);
+}
+
+static void begin(unsigned count)
+{
+	begin_in_sync(count);
+	start();
+	for (unsigned i = 0; i < MAX_SITES; i++)
+		assert_int_equal(do_write(i * REGION, 4096, (uint8_t)(10 + i)), 0);
+}
+
+static void end(void)
+{
+	stop();
+	fixture_end();
+}
+
+/* With the nodes of a mask there. */
+static void start_with(unsigned present)
+{
+	for (unsigned i = 0; i < f.count; i++) {
+		bool there = present & 1u << i;
+
+		f.disks[i].dead = !there;
+		f.disks[i].base.state = there ? TARGET_READY : TARGET_CONNECTING;
+	}
+	start();
+}
+
+/* a has 50 in region 0, b has 60 in region 1 and 2; neither knows of the other's. */
+static void split(void)
+{
+	begin(2);
+	disk_die(1);
+	assert_int_equal(do_write(0, 4096, 50), 0);
+	stop();
+	start_with(2);
+	assert_int_equal(f.target->state, TARGET_REFUSED);
+	choose("mirror-start", NULL);
+	assert_int_equal(f.target->state, TARGET_READY);
+	assert_int_equal(do_write(REGION, 4096, 60), 0);
+	assert_int_equal(do_write(2 * REGION, 4096, 60), 0);
+	stop();
+}
+
+/* ---- what it goes on from ---- */
+
+static void a_start_by_force_is_surveyed_first(void **state)
+{
+	json_int_t survey;
+
+	begin(2);
+	disk_die(1);
+	assert_int_equal(do_write(0, 4096, 50), 0);
+	stop();
+	start_with(2);
+	survey = obey("mirror-start", choice(NULL, 0));
+	assert_non_null(strstr(why, "stale"));
+	assert_non_null(strstr(why, "lost: what only others have"));
+	assert_int_equal(f.target->state, TARGET_REFUSED);
+	refused("mirror-start", choice(NULL, survey + 1), "has changed");
+	disk_revive(0); /* so what was shown isn't what is there */
+	settle();
+	assert_int_equal(f.target->state, TARGET_READY);
+	refused("mirror-start", choice(NULL, survey), "has started already");
+	assert_int_equal(do_read(0), 50);
+	end();
+}
+
+static void what_is_forced_once_is_not_forced_for_ever(void **state)
+{
+	begin(2);
+	stop();
+	start_with(1);
+	assert_int_equal(f.target->state, TARGET_CONNECTING);
+	choose("mirror-start", NULL);
+	assert_int_equal(f.target->state, TARGET_READY);
+	assert_false(f.mirror->options.start.force);
+	assert_int_equal(do_write(0, 4096, 70), 0);
+	disk_revive(1); /* it was not written to: everything is compared */
+	bring_up_to_date();
+	check_equal(3);
+	assert_int_equal(do_read(0), 70);
+	end();
+}
+
+static void a_split_is_resolved_while_it_waits(void **state)
+{
+	split();
+	start_with(3);
+	assert_int_equal(f.target->state, TARGET_REFUSED);
+	refused("mirror-resolve", choice("c", 0), "no node c");
+	refused("mirror-start", choice(NULL, 0), "split brain");
+	obey("mirror-resolve", choice("a", 0));
+	assert_non_null(strstr(why, "kept: a, as it is in generation 2"));
+	assert_non_null(strstr(why, "lost: what only b has"));
+	assert_non_null(strstr(why, "since generation 1"));
+	choose("mirror-resolve", "a");
+	assert_int_equal(f.target->state, TARGET_READY);
+	assert_int_equal(do_read(0), 50);
+	assert_int_equal(do_read(REGION), 11);
+	bring_up_to_date();
+	check_equal(3);
+	assert_int_equal(do_read(2 * REGION), 12);
+	detach();
+	start_with(2); /* and b is one of them again */
+	assert_int_equal(f.target->state, TARGET_CONNECTING);
+	end();
+}
+
+static void what_was_shown_for_one_side_is_not_done_for_the_other(void **state)
+{
+	json_int_t survey;
+
+	split();
+	start_with(3);
+	survey = obey("mirror-resolve", choice("a", 0));
+	refused("mirror-resolve", choice("b", survey), "has changed");
+	assert_int_equal(f.target->state, TARGET_REFUSED);
+	end();
+}
+
+static void a_stale_node_is_kept(void **state)
+{
+	begin(2);
+	disk_die(1);
+	assert_int_equal(do_write(0, 4096, 50), 0);
+	stop();
+	start_with(2);
+	choose("mirror-resolve", "b");
+	assert_int_equal(f.target->state, TARGET_READY);
+	assert_int_equal(do_read(0), 10);
+	assert_int_equal(do_write(REGION, 4096, 60), 0);
+	disk_revive(0); /* its generation is none of b's ancestors */
+	bring_up_to_date();
+	assert_int_equal(state_of(0), MIRROR_NODE_REFUSED);
+	obey("mirror-resolve", choice("b", 0));
+	assert_non_null(strstr(why, "lost: what only a has"));
+	refused("mirror-resolve", choice("a", 0), "runs without a");
+	choose("mirror-resolve", "b");
+	bring_up_to_date();
+	check_equal(3);
+	assert_int_equal(do_read(0), 10);
+	end();
+}
+
+static void there_may_be_nothing_to_resolve(void **state)
+{
+	begin(2);
+	refused("mirror-resolve", choice("a", 0), "nothing to resolve");
+	refused("mirror-start", choice(NULL, 0), "has started already");
+	end();
+}
+
+/* ---- members ---- */
+
+static void a_replaced_medium_gets_everything(void **state)
+{
+	begin(2);
+	disk_die(1);
+	assert_int_equal(do_write(0, 4096, 50), 0);
+	refused("mirror-replace", of_node("b", false), "is not there");
+	disk_blank(1);
+	disk_revive(1);
+	retry_now();
+	assert_int_equal(state_of(1), MIRROR_NODE_REFUSED);
+	refused("mirror-replace", of_node("a", true), "nothing to replace");
+	obey("mirror-replace", of_node("b", false));
+	assert_int_equal(state_of(1), MIRROR_NODE_RESYNC);
+	refused("mirror-replace", of_node("b", true), "being brought up to date");
+	bring_up_to_date();
+	check_equal(3);
+	assert_int_equal(f.mirror->members, 2);
+	detach();
+	start_with(3);
+	check_equal(3);
+	end();
+}
+
+static void a_known_member_is_not_replaced(void **state)
+{
+	begin(2);
+	disk_die(1);
+	assert_int_equal(do_write(0, 4096, 50), 0);
+	f.disks[1].write_error = EIO; /* so that it fails again */
+	disk_revive(1);
+	retry_now();
+	assert_int_equal(state_of(1), MIRROR_NODE_FAILED);
+	refused("mirror-replace", of_node("b", true), "known member");
+	f.disks[1].write_error = 0;
+	end();
+}
+
+static void what_holds_something_else_needs_force(void **state)
+{
+	begin(2);
+	disk_die(1);
+	assert_int_equal(do_write(0, 4096, 50), 0);
+	memcpy(f.disks[1].image, f.disks[0].image, DISK_SIZE); /* a copy of a */
+	disk_revive(1);
+	retry_now();
+	assert_int_equal(state_of(1), MIRROR_NODE_REFUSED);
+	refused("mirror-replace", of_node("b", false), "is not blank: another node is the same");
+	obey("mirror-replace", of_node("b", true));
+	bring_up_to_date();
+	check_equal(3);
+	end();
+}
+
+static void what_has_split_is_not_replaced(void **state)
+{
+	split();
+	start_with(1);
+	assert_int_equal(f.target->state, TARGET_REFUSED); /* the witness knows of b's */
+	choose("mirror-start", NULL);
+	disk_revive(1);
+	settle();
+	refused("mirror-replace", of_node("b", true), "mirror resolve vol0 --keep");
+	end();
+}
+
+/* As assembly does: the disk's place is new. */
+static void add_disk(unsigned at)
+{
+	static const char *const names[DISKS] = {"a", "b", "c"};
+	struct mirror_node *node;
+
+	assert_true(mirror_may_add(f.target, names[at], &(struct reason){why, sizeof(why)}));
+	node = mirror_next_node(f.target, names[at], false);
+	f.disks[at].base.changed = mirror_node_changed;
+	f.disks[at].base.changed_arg = node;
+	mirror_join_node(node, &f.disks[at].base);
+	disk_set_state(&f.disks[at], TARGET_READY);
+}
+
+static void a_third_node_is_added_and_another_removed(void **state)
+{
+	begin(2);
+	f.count = 3;
+	disk_init(2);
+	add_disk(2);
+	f.disks[2].data_size = mirror_data_size(DISK_SIZE);
+	obey("node-admit", of_node("c", false));
+	assert_int_equal(f.mirror->members, 3);
+	assert_int_equal(do_write(0, 4096, 80), 0);
+	bring_up_to_date();
+	check_equal(7);
+	obey("node-remove", of_node("a", false));
+	assert_int_equal(f.mirror->members, 2);
+	assert_null(mirror_find_node(f.mirror, "a"));
+	assert_int_equal(do_write(0, 4096, 81), 0);
+	refused("node-remove", of_node("b", false), "two members at least");
+	assert_int_equal(f.disks[0].image[0], 80); /* a plain image */
+	for (unsigned i = 0; i < MIRROR_COPIES; i++)
+		assert_int_equal(f.disks[0].image[mirror_super_offset(DISK_SIZE, i)], 0);
+	assert_int_equal(do_read(0), 81);
+	end();
+}
+
+static void who_is_away_is_removed_by_force(void **state)
+{
+	begin(3);
+	disk_die(2);
+	assert_int_equal(do_write(0, 4096, 50), 0);
+	refused("node-remove", of_node("c", false), "--force removes it");
+	obey("node-remove", of_node("c", true));
+	assert_non_null(strstr(why, "still believes"));
+	assert_int_equal(f.mirror->members, 2);
+	stop();
+	start_with(7); /* it is told why it isn't used, and doesn't keep the others from starting */
+	assert_int_equal(f.target->state, TARGET_READY);
+	assert_int_equal(state_of(2), MIRROR_NODE_REFUSED);
+	assert_int_equal(do_read(0), 50);
+	stop();
+	start_with(4); /* alone it waits for the others */
+	assert_int_not_equal(f.target->state, TARGET_READY);
+	end();
+}
+
+/* ---- cut off ---- */
+
+static struct {
+	uint8_t *begin[DISKS];
+	struct mirror_witness witness;
+} cut;
+
+static void remember(void)
+{
+	records_forget();
+	cut.witness = f.witness;
+	for (unsigned i = 0; i < f.count; i++) {
+		cut.begin[i] = malloc(DISK_SIZE);
+		memcpy(cut.begin[i], f.disks[i].image, DISK_SIZE);
+	}
+}
+
+static void apply(uint8_t *images[DISKS], const struct record *record)
+{
+	if (record->type == RECORD_WRITE)
+		memcpy(images[record->disk] + record->range.offset, record->data,
+		       record->range.length);
+	else if (record->type == RECORD_WITNESS)
+		cut.witness = record->witness;
+}
+
+/*
+ * From after remember() on, for each write: the nodes of each mask, with and without the witness. check()
+ * is told whether it has started.
+ */
+static void cut_everywhere(void (*check)(unsigned present, bool started))
+{
+	struct record *records = f.records;
+	unsigned record_count = f.record_count;
+
+	assert_true(record_count > 4);
+	f.records = calloc(RECORDS, sizeof(*f.records));
+	f.record_count = 0;
+	for (unsigned at = 0; at <= record_count; at++) {
+		for (unsigned way = 2; way < 2u << f.count; way++) {
+			f.witness = way & 1 ? cut.witness : (struct mirror_witness){.known = false};
+			for (unsigned i = 0; i < f.count; i++) {
+				disk_init(i);
+				memcpy(f.disks[i].image, cut.begin[i], DISK_SIZE);
+			}
+			start_with(way >> 1);
+			check(way >> 1, f.target->state == TARGET_READY);
+			stop();
+			records_forget();
+		}
+		if (at < record_count)
+			apply(cut.begin, &records[at]);
+	}
+	for (unsigned i = 0; i < record_count; i++)
+		free(records[i].data);
+	free(records);
+	for (unsigned i = 0; i < f.count; i++)
+		free(cut.begin[i]);
+}
+
+/* Either nobody is served, or what a has, and b comes to be like it. */
+static void check_resolved(unsigned present, bool started)
+{
+	if (!started)
+		return;
+	bring_up_to_date();
+	if (do_read(0) == 50) { /* a's */
+		assert_int_equal(do_read(REGION), 11);
+		assert_int_equal(do_read(2 * REGION), 12);
+		if (present == 3 && state_of(1) == MIRROR_NODE_IN_SYNC)
+			check_equal(3);
+		return;
+	}
+	/* b serves alone only as long as it was told nothing. */
+	assert_int_equal(present, 2);
+	assert_int_equal(do_read(REGION), 60);
+}
+
+static void resolving_is_cut_off(void **state)
+{
+	split();
+	start_with(3);
+	remember();
+	choose("mirror-resolve", "a");
+	bring_up_to_date();
+	stop();
+	cut_everywhere(check_resolved);
+	fixture_end();
+}
+
+static void check_last_write(unsigned present, bool started)
+{
+	if (!started)
+		return;
+	bring_up_to_date();
+	assert_int_equal(do_read(0), 50);
+	for (unsigned i = 1; i < MAX_SITES; i++)
+		assert_int_equal(do_read(i * REGION), 10 + i);
+}
+
+static void replacing_is_cut_off(void **state)
+{
+	begin(2);
+	disk_die(1);
+	assert_int_equal(do_write(0, 4096, 50), 0);
+	disk_blank(1);
+	disk_revive(1);
+	retry_now();
+	remember();
+	obey("mirror-replace", of_node("b", false));
+	bring_up_to_date();
+	check_equal(3);
+	stop();
+	cut_everywhere(check_last_write);
+	fixture_end();
+}
+
+static void adding_is_cut_off(void **state)
+{
+	begin(2);
+	assert_int_equal(do_write(0, 4096, 50), 0);
+	f.count = 3;
+	disk_init(2);
+	f.disks[2].data_size = mirror_data_size(DISK_SIZE);
+	remember();
+	add_disk(2);
+	obey("node-admit", of_node("c", false));
+	bring_up_to_date();
+	check_equal(7);
+	stop();
+	cut_everywhere(check_last_write);
+	fixture_end();
+}
+
+/* The last write was acknowledged when b was none of them any more. */
+static void check_removed(unsigned present, bool started)
+{
+	int first;
+
+	if (!started)
+		return;
+	bring_up_to_date();
+	first = do_read(0);
+	assert_true(first == 10 || first == 50);
+	assert_true(present != 2); /* b doesn't start alone */
+	for (unsigned i = 1; i < MAX_SITES; i++)
+		assert_int_equal(do_read(i * REGION), 10 + i);
+}
+
+static void removing_is_cut_off(void **state)
+{
+	begin(3);
+	remember();
+	obey("node-remove", of_node("b", false));
+	assert_int_equal(do_write(0, 4096, 50), 0);
+	stop();
+	cut_everywhere(check_removed);
+	fixture_end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_start_by_force_is_surveyed_first),
+		cmocka_unit_test(what_is_forced_once_is_not_forced_for_ever),
+		cmocka_unit_test(a_split_is_resolved_while_it_waits),
+		cmocka_unit_test(what_was_shown_for_one_side_is_not_done_for_the_other),
+		cmocka_unit_test(a_stale_node_is_kept),
+		cmocka_unit_test(there_may_be_nothing_to_resolve),
+		cmocka_unit_test(a_replaced_medium_gets_everything),
+		cmocka_unit_test(a_known_member_is_not_replaced),
+		cmocka_unit_test(what_holds_something_else_needs_force),
+		cmocka_unit_test(what_has_split_is_not_replaced),
+		cmocka_unit_test(a_third_node_is_added_and_another_removed),
+		cmocka_unit_test(who_is_away_is_removed_by_force),
+		cmocka_unit_test(resolving_is_cut_off),
+		cmocka_unit_test(replacing_is_cut_off),
+		cmocka_unit_test(adding_is_cut_off),
+		cmocka_unit_test(removing_is_cut_off),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
