@@ -172,6 +172,17 @@ static void merge_map(struct mirror *mirror, unsigned node, unsigned map)
 }
 
 /*
+ * Marks may be on the nodes that the last run didn't know to be there: it ended, or a node failed, while it
+ * wrote them. Those who aren't in sync miss these too, as soon as somebody writes there.
+ */
+static void note_missed(struct mirror *mirror)
+{
+	for (unsigned map = 1; map < MAPS; map++)
+		if (bits_of(mirror, map))
+			mirror_bits_or(bits_of(mirror, map), &mirror->marked);
+}
+
+/*
  * A region was marked on all nodes that were in sync before it was written into, so each has all marks
  * that matter; those that only some have are kept too.
  */
@@ -193,6 +204,7 @@ static void on_maps_read(struct mirror_batch *batch, void *arg)
 	free(j->maps);
 	j->maps = NULL;
 	mirror_bits_or(&mirror->suspect, &mirror->marked);
+	note_missed(mirror);
 	run_first_change(mirror);
 }
 
