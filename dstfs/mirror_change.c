@@ -272,6 +272,7 @@ static void on_maps_written(struct mirror_batch *batch, void *arg)
 		if (!((c->write_set | c->inform) & ~failed & bit) || !node->unsure)
 			continue;
 		mirror_node_judge(node, c->copies[i]);
+		node->read = false; /* when it comes back after a loss it is read again */
 		if (node->sequence < sequence || node->blank)
 			node->sequence = sequence;
 	}
