@@ -123,8 +123,10 @@ static void join_one(struct mirror_node *node)
 	node->slot = node->found.self;
 	if (is_kept_out(node))
 		return;
-	if (mirror->super.members[node->slot].state != MIRROR_ABSENT || mirror->read_only)
+	if (mirror->super.members[node->slot].state != MIRROR_ABSENT || mirror->read_only) {
+		mirror_join_lost(node); /* nothing to be done now: looked at again later */
 		return;
+	}
 	node->state = MIRROR_NODE_FAILED;
 	node->changing = true;
 	node->change =
