@@ -109,6 +109,7 @@ $(BUILD)/test/tools/%.so: test/tools/%.c $(BUILD)/flags
 # simulator replaces is left out, so that both sides find it there; memory and threads are renamed.
 SIM_REPLACES := loop_event clock random stream_socket offload backend_file% log
 SIM_LEAVES_OUT := $(SIM_REPLACES:%=$(BUILD)/obj/common/%.o) $(BUILD)/obj/dstfs/fuse_%.o \
+		  $(BUILD)/obj/dstfs/witness.o \
 		  $(BUILD)/obj/server/listener.o $(BUILD)/obj/server/state.o
 SIM_RENAMES  := malloc calloc realloc free strdup strndup posix_memalign aligned_alloc memset
 SIM_RENAMES  := $(foreach f,$(SIM_RENAMES),--redefine-sym $(f)=heap_$(f)) \

@@ -5,14 +5,20 @@
  */
 #include "test/sim/client.h"
 
-#include "dstfs/remote.h"
+#include "common/random.h"
+#include "dstfs/assemble.h"
+#include "dstfs/map.h"
+#include "dstfs/mirror_impl.h"
 #include "dstfs/volume.h"
+#include "test/sim/disk.h"
 #include "test/sim/heap.h"
 #include "test/sim/net.h"
+#include "test/sim/shape.h"
 #include "test/sim/system.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +36,8 @@ struct client {
 	struct worker workers[8];
 	unsigned worker_count;
 	struct volume *volume;
+	struct loop_work detach;
+	bool detached;
 };
 
 static struct client *clients[HOSTS]; /* NULL: not running */
@@ -177,19 +185,66 @@ static void set_policy(struct target_policy *policy, const struct sim_client_con
 	policy->read_only = config->read_only;
 	policy->retain = config->retain;
 	policy->ping_timeout = config->ping_timeout;
+	policy->resync_rate = config->resync_rate;
+}
+
+/* The volume's configuration, as dstfs would have read it. */
+static void configure(struct volume_config *volume, struct node_config nodes[NODES_MOST],
+		      const struct sim_client_config *config)
+{
+	char text[64], reason[256];
+
+	*volume = (struct volume_config){.name = (char *)"vol0", .nodes = nodes};
+	for (unsigned i = 0; i < shape.nodes; i++) {
+		char host = (char)('a' + i);
+
+		snprintf(nodes[i].name, sizeof(nodes[i].name), "%c", host);
+		nodes[i].next = i + 1 < shape.nodes ? &nodes[i + 1] : NULL;
+		if (sim_chance(20))
+			snprintf(text, sizeof(text), "dst://standby-%c,%c/vol0", host, host);
+		else
+			snprintf(text, sizeof(text), "dst://%c/vol0", host);
+		if (uri_parse(&nodes[i].uri, text, reason, sizeof(reason)))
+			abort();
+	}
+	if (map_config_parse(&volume->tree, *shape.map ? shape.map : NULL, nodes,
+			     &(struct reason){reason, sizeof(reason)}))
+		abort();
+	volume->chunk = (uint64_t)shape.chunk * CELL;
+	volume->prefer = config->prefer >= 0 ? &nodes[config->prefer] : NULL;
+	volume->options.quorum = config->majority ? QUORUM_MAJORITY : QUORUM_NONE;
+	volume->options.min_nodes = 1;
+	volume->options.start_wait = config->start_wait;
+}
+
+static struct target *build(struct client *client, const struct sim_client_config *config)
+{
+	static struct node_config nodes[NODES_MOST];
+	struct volume_config volume;
+	char reason[256];
+	struct assembly assembly = {
+		.config = &volume,
+		.workers = client->workers,
+		.worker_count = client->worker_count,
+		.policy = volume_policy(client->volume),
+		.client = "client",
+		.reason = reason,
+		.reason_size = sizeof(reason),
+	};
+	struct target *target;
+
+	configure(&volume, nodes, config);
+	target = assemble(&assembly, target_changed, NULL);
+	map_config_free(&volume.tree);
+	return target;
 }
 
 void sim_client_start(enum sim_host host, const struct sim_client_config *config)
 {
 	struct sim_process *before;
-	char reason[256];
-	struct uri uri;
 	struct target *target;
 	struct client *client;
 
-	if (uri_parse(&uri, sim_chance(20) ? "dst://standby,server/vol0" : "dst://server/vol0",
-		      reason, sizeof(reason)))
-		abort();
 	sim_process_start(host);
 	before = sim_enter(process(host));
 	sim_trace("starts with %u workers", config->workers);
@@ -204,8 +259,7 @@ void sim_client_start(enum sim_host host, const struct sim_client_config *config
 	client->volume = volume_new("vol0", client->workers, client->worker_count,
 				    config->max_inflight, config->max_inflight_bytes);
 	set_policy(volume_policy(client->volume), config);
-	target = remote_new(&uri, client->workers, client->worker_count,
-			    volume_policy(client->volume), "client", target_changed, NULL);
+	target = build(client, config);
 	if (!target)
 		abort();
 	volume_set_target(client->volume, target);
@@ -298,69 +352,236 @@ uint64_t sim_client_size(enum sim_host host)
 	return target ? target->size : 0;
 }
 
-static uint64_t sum(const json_t *lanes, const char *name)
+/* ---- status ---- */
+
+/* Runs each() for the status of every node. */
+static void for_all_nodes(const json_t *status,
+			  void (*each)(const json_t *node, const char *name, uint64_t *sum),
+			  const char *name, uint64_t *sum)
 {
-	const json_t *lane;
-	uint64_t total = 0;
+	const json_t *nodes = json_object_get(status, "nodes"), *node;
 	size_t i;
 
-	json_array_foreach(lanes, i, lane) total += (uint64_t)json_integer_value(
-		json_object_get(json_object_get(lane, "counters"), name));
-	return total;
+	if (!nodes)
+		each(status, name, sum);
+	json_array_foreach(nodes, i, node) for_all_nodes(node, each, name, sum);
+}
+
+static void add_lanes(const json_t *node, const char *name, uint64_t *sum)
+{
+	const json_t *lane;
+	size_t i;
+
+	json_array_foreach(json_object_get(node, "lanes"), i, lane) *sum +=
+		(uint64_t)json_integer_value(
+			json_object_get(json_object_get(lane, "counters"), name));
+}
+
+static void add_durability(const json_t *node, const char *name, uint64_t *sum)
+{
+	*sum += (uint64_t)json_integer_value(
+		json_object_get(json_object_get(node, "durability"), name));
+}
+
+static void add_own(const json_t *node, const char *name, uint64_t *sum)
+{
+	*sum += (uint64_t)json_integer_value(json_object_get(node, name));
+}
+
+static uint64_t sum_of(enum sim_host host, const char *name)
+{
+	struct sim_process *before = sim_enter(process(host));
+	struct target *target = target_of(host);
+	json_t *status = target->ops->status(target);
+	uint64_t sum = 0;
+
+	for_all_nodes(status, add_durability, name, &sum);
+	json_decref(status);
+	sim_leave(before);
+	return sum;
 }
 
 uint64_t sim_client_unflushed(enum sim_host host)
 {
-	struct sim_process *before = sim_enter(process(host));
-	struct target *target = target_of(host);
-	json_t *status = target->ops->status(target);
-	json_t *durability = json_object_get(status, "durability");
-	uint64_t bytes =
-		(uint64_t)json_integer_value(json_object_get(durability, "unflushed_bytes"));
-
-	json_decref(status);
-	sim_leave(before);
-	return bytes;
-}
-
-static void add_count(enum count which, const json_t *object, const char *name)
-{
-	sim.counts[which] += (uint64_t)json_integer_value(json_object_get(object, name));
+	return sum_of(host, "unflushed_bytes");
 }
 
 uint64_t sim_client_losses(enum sim_host host)
 {
-	struct sim_process *before = sim_enter(process(host));
-	struct target *target = target_of(host);
-	json_t *status = target->ops->status(target);
-	json_t *durability = json_object_get(status, "durability");
-	uint64_t losses = (uint64_t)json_integer_value(json_object_get(durability, "losses"));
-
-	json_decref(status);
-	sim_leave(before);
-	return losses;
+	return sum_of(host, "losses");
 }
 
 void sim_client_collect(enum sim_host host)
 {
+	static const struct {
+		enum count count;
+		void (*each)(const json_t *node, const char *name, uint64_t *sum);
+		const char *name;
+	} rows[] = {
+		{COUNT_CLIENT_RESENDS, add_lanes, "resends"},
+		{COUNT_CLIENT_BAD_DIGESTS, add_lanes, "bad_digests"},
+		{COUNT_CLIENT_LATE, add_lanes, "late_replies"},
+		{COUNT_CLIENT_EXECUTED, add_lanes, "executed"},
+		{COUNT_CLIENT_RECOVERIES, add_durability, "recoveries"},
+		{COUNT_CLIENT_REPLAYS, add_durability, "replays"},
+		{COUNT_CLIENT_REPLAYED, add_durability, "replayed_pieces"},
+		{COUNT_CLIENT_LOSSES, add_durability, "losses"},
+		{COUNT_CLIENT_FLUSHES, add_durability, "background_flushes"},
+		{COUNT_CLIENT_FENCED, add_own, "fences"},
+	};
 	struct sim_process *before = sim_enter(process(host));
 	struct target *target = target_of(host);
-	json_t *status = target->ops->status(target), *lanes = json_object_get(status, "lanes");
-	json_t *durability;
+	json_t *status = target->ops->status(target);
 
-	sim.counts[COUNT_CLIENT_RESENDS] += sum(lanes, "resends");
-	sim.counts[COUNT_CLIENT_BAD_DIGESTS] += sum(lanes, "bad_digests");
-	sim.counts[COUNT_CLIENT_LATE] += sum(lanes, "late_replies");
-	sim.counts[COUNT_CLIENT_EXECUTED] += sum(lanes, "executed");
-	durability = json_object_get(status, "durability");
-	add_count(COUNT_CLIENT_RECOVERIES, durability, "recoveries");
-	add_count(COUNT_CLIENT_REPLAYS, durability, "replays");
-	add_count(COUNT_CLIENT_REPLAYED, durability, "replayed_pieces");
-	add_count(COUNT_CLIENT_LOSSES, durability, "losses");
-	add_count(COUNT_CLIENT_FLUSHES, durability, "background_flushes");
-	add_count(COUNT_CLIENT_FENCED, status, "fences");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for_all_nodes(status, rows[i].each, rows[i].name, &sim.counts[rows[i].count]);
 	json_decref(status);
 	sim_leave(before);
+}
+
+/* ---- mirrors ---- */
+
+static struct mirror *mirror_at(enum sim_host host, unsigned part)
+{
+	struct target *target = target_of(host);
+
+	if (!target || !shape.mirrored)
+		return NULL;
+	if (shape.part_count > 1)
+		target = ((struct map *)target)->children[part].target;
+	return (struct mirror *)target;
+}
+
+static const struct mirror *running_mirror(enum sim_host host, unsigned part)
+{
+	const struct mirror *mirror = mirror_at(host, part);
+
+	return mirror && mirror->phase == MIRROR_RUNNING ? mirror : NULL;
+}
+
+unsigned sim_client_read_set(enum sim_host host, unsigned part)
+{
+	const struct mirror *mirror = running_mirror(host, part);
+
+	return mirror ? mirror->read_set : 0;
+}
+
+unsigned sim_client_write_set(enum sim_host host, unsigned part)
+{
+	const struct mirror *mirror = running_mirror(host, part);
+
+	return mirror ? mirror->write_set : 0;
+}
+
+uint64_t sim_client_generation(enum sim_host host, unsigned part)
+{
+	const struct mirror *mirror = running_mirror(host, part);
+
+	return mirror ? mirror->generation : 0;
+}
+
+enum sim_refusal sim_client_refusal(enum sim_host host, unsigned part)
+{
+	const struct mirror *mirror = mirror_at(host, part);
+
+	if (!mirror || !mirror->refused || mirror->phase != MIRROR_WAITING)
+		return SIM_NOT_REFUSED;
+	return strstr(mirror->reason, "stale")         ? SIM_ALTERNATE
+	       : strstr(mirror->reason, "split brain") ? SIM_SPLIT
+						       : SIM_REFUSED;
+}
+
+bool sim_client_whole(enum sim_host host)
+{
+	if (!sim_client_ready(host))
+		return false;
+	for (unsigned i = 0; i < shape.part_count && shape.mirrored; i++) {
+		const struct mirror *mirror = mirror_at(host, i);
+
+		if (mirror->phase != MIRROR_RUNNING || mirror->unrecorded || mirror->no_quorum ||
+		    mirror->read_set != MIRROR_BIT(shape.parts[i].member_count) - 1 ||
+		    mirror_bits_next(&mirror->suspect, 0) < mirror->regions)
+			return false;
+	}
+	return true;
+}
+
+static void on_detached(void *arg)
+{
+	((struct client *)arg)->detached = true;
+}
+
+static void detach(void *arg)
+{
+	struct client *client = arg;
+	struct target *target = volume_target(client->volume);
+
+	if (target->ops->detach && !volume_inflight(client->volume))
+		target->ops->detach(target, on_detached, client);
+	else
+		client->detached = true;
+}
+
+void sim_client_detach(enum sim_host host)
+{
+	struct client *client = clients[host];
+	struct sim_process *before = sim_enter(process(host));
+
+	client->detach = (struct loop_work){.callback = detach, .arg = client};
+	loop_post(client->workers[0].loop, &client->detach);
+	sim_leave(before);
+}
+
+bool sim_client_detached(enum sim_host host)
+{
+	return clients[host]->detached;
+}
+
+static void put_block(const struct shape_member *member, uint64_t offset, const uint8_t *block)
+{
+	unsigned node, at;
+
+	shape_locate(member, (unsigned)(offset / CELL), &node, &at);
+	disk_put(node, at, block, MIRROR_MAP_BLOCK);
+}
+
+/* As mirror_create() leaves it. */
+static void create_mirror(const struct shape_part *part, bool equal)
+{
+	static const uint8_t none[MIRROR_MAP_BITS / 8];
+	uint8_t block[MIRROR_MAP_BLOCK];
+	struct mirror_super super = {
+		.sequence = 1,
+		.data_size = (uint64_t)part->cells * CELL,
+		.region_size = mirror_region_size((uint64_t)part->cells * CELL),
+		.clean = true,
+		.generation.counter = 1,
+	};
+
+	random_bytes(super.set, sizeof(super.set));
+	random_bytes(super.generation.uuid, sizeof(super.generation.uuid));
+	for (unsigned i = 0; i < part->member_count; i++) {
+		struct mirror_member *member = &super.members[i];
+
+		member->state = equal || !i ? MIRROR_IN_SYNC : MIRROR_ABSENT;
+		member->full = member->state == MIRROR_ABSENT;
+		member->size = (uint64_t)shape_member_cells(&part->members[i]) * CELL;
+		random_bytes(member->id, sizeof(member->id));
+	}
+	for (unsigned i = 0; i < part->member_count; i++) {
+		mirror_map_encode(block, &super, 0, 0, none);
+		put_block(&part->members[i], mirror_map_offset(&super, 0, 0), block);
+		super.self = i;
+		mirror_super_encode(block, &super);
+		put_block(&part->members[i], mirror_super_offset(super.members[i].size, 0), block);
+	}
+}
+
+void sim_client_create_mirrors(bool equal)
+{
+	for (unsigned i = 0; i < shape.part_count; i++)
+		if (shape.parts[i].mirror)
+			create_mirror(&shape.parts[i], equal);
 }
 
 void sim_client_reset(void)

@@ -15,7 +15,15 @@ struct sim_client_config {
 	uint64_t retain; /* bytes */
 	bool checksum;
 	bool takeover, read_only;
+	/* Of mirrors. */
+	bool majority; /* is asked for */
+	uint64_t start_wait; /* nanoseconds */
+	uint64_t resync_rate; /* bytes a second; 0: no limit */
+	int prefer; /* node; -1: none */
 };
+
+/* Why a mirror does not start. */
+enum sim_refusal { SIM_NOT_REFUSED, SIM_ALTERNATE, SIM_SPLIT, SIM_REFUSED };
 
 enum sim_op_type {
 	SIM_READ,
@@ -45,6 +53,11 @@ struct sim_op {
 
 void sim_client_reset(void);
 void sim_client_start(enum sim_host host, const struct sim_client_config *config);
+/* As a mirror that nobody has ever written to, on the disks: `equal` or to be compared as a whole. */
+void sim_client_create_mirrors(bool equal);
+/* The clean end of its mirrors begins; nothing may be under way, and the last flush is over. */
+void sim_client_detach(enum sim_host host);
+bool sim_client_detached(enum sim_host host); /* it is over */
 /* Ends it in good order, without waiting for anything; nothing may be under way. */
 void sim_client_stop(enum sim_host host);
 void sim_client_crash(enum sim_host host);
@@ -52,6 +65,12 @@ bool sim_client_running(enum sim_host host);
 bool sim_client_ready(enum sim_host host);
 bool sim_client_fenced(enum sim_host host);
 uint64_t sim_client_size(enum sim_host host);
+/* Of the mirror that is this part of the volume: members, as bits. 0: it doesn't run. */
+unsigned sim_client_read_set(enum sim_host host, unsigned part);
+unsigned sim_client_write_set(enum sim_host host, unsigned part);
+uint64_t sim_client_generation(enum sim_host host, unsigned part); /* 0: it doesn't run */
+enum sim_refusal sim_client_refusal(enum sim_host host, unsigned part);
+bool sim_client_whole(enum sim_host host); /* ready, and all members of all mirrors are in sync */
 /* How often it has found acknowledged bytes lost for good, and failed, or will fail, an fsync for it. */
 uint64_t sim_client_losses(enum sim_host host);
 uint64_t sim_client_unflushed(enum sim_host host); /* bytes that it keeps for a replay */

@@ -4,6 +4,13 @@
 #define TEST_SIM_COUNTS_H
 
 #define COUNT_LIST(X)                                                                              \
+	/* The volumes. */                                                                         \
+	X(SINGLES, "volumes of a node")                                                            \
+	X(MIRRORS, "mirrors")                                                                      \
+	X(LINEARS, "linear maps")                                                                  \
+	X(STRIPES, "stripes")                                                                      \
+	X(MIRRORS_OF_LINEAR, "mirrors of linear maps")                                             \
+	X(LINEARS_OF_MIRRORS, "linear maps of mirrors")                                            \
 	/* The workload. */                                                                        \
 	X(READS, "reads")                                                                          \
 	X(WRITES, "writes")                                                                        \
@@ -36,20 +43,36 @@
 	X(GROWTHS, "server: storage grown")                                                        \
 	X(SERVER_FREEZES, "server: frozen")                                                        \
 	X(POWER_CUTS, "server: power cut")                                                         \
+	X(POWER_CUTS_ALL, "power cut everywhere")                                                  \
+	X(ALTERNATIONS, "members down one after the other")                                        \
 	X(SECTORS_LOST, "server: sectors lost in power cuts")                                      \
 	X(CLIENT_STOPS, "client: stopped in order and started anew")                               \
 	X(CLIENT_CRASHES, "client: crashed")                                                       \
+	X(CLIENT_POWER_CUTS, "client: power cut")                                                  \
 	X(CLIENT_FREEZES, "client: frozen")                                                        \
 	X(CLIENT_INTRUDERS, "client: another one started without the right to take over")          \
 	X(CLIENT_REATTACHES, "client: attached anew by command")                                   \
 	X(CLIENT_FAILS, "client: all operations ended by command")                                 \
 	X(CLIENT_TAKEOVERS, "client: another one started beside it")                               \
+	X(WITNESS_SAVES, "client: witnesses saved")                                                \
+	X(WITNESS_ERRORS, "client: witnesses that could not be saved")                             \
+	X(WITNESS_LOST, "client: witnesses undone by a power cut")                                 \
 	/* Faults of storage. */                                                                   \
 	X(DISK_SLOW, "disk: slow")                                                                 \
 	X(DISK_READ_ERRORS, "disk: failed reads")                                                  \
 	X(DISK_WRITE_ERRORS, "disk: failed writes")                                                \
 	X(DISK_FLUSH_ERRORS, "disk: failed flushes")                                               \
 	X(DISK_FULL, "disk: writes without space")                                                 \
+	/* Mirrors. */                                                                             \
+	X(GENERATIONS, "mirrors: generations raised")                                              \
+	X(MEMBERS_LEFT, "mirrors: members in sync that left")                                      \
+	X(MEMBERS_LEFT_RESYNC, "mirrors: members that left while they were copied to")             \
+	X(MEMBERS_BACK, "mirrors: members that came back")                                         \
+	X(MEMBERS_IN_SYNC, "mirrors: members that got in sync")                                    \
+	X(DETACHES, "mirrors: clean ends")                                                         \
+	X(ALTERNATE, "mirrors: starts refused since what was there was stale")                     \
+	X(SPLITS, "mirrors: starts refused for a split brain")                                     \
+	X(MIRRORS_REFUSED, "mirrors: starts refused otherwise")                                    \
 	/* What the code did about it. */                                                          \
 	X(CONNECTIONS, "connections accepted")                                                     \
 	X(CLIENT_RESENDS, "transactions sent again")                                               \

@@ -9,7 +9,7 @@
  * A flush makes durable what was complete when it was submitted, and perhaps more. One that fails
  * forgets some of it: it isn't in the cache any more, or stays there but is never written, as a
  * kernel does with pages whose writing failed. What a reader can see changes only once the server
- * has heard of it.
+ * has heard of it. Below a mirror it never stays: one that compares what is read can't find it.
  *
  * Watched here, since only here it shows for certain: two modifying operations that overlap are never
  * under way together (invariant 4), and no write is carried out twice in the life of a server's process
@@ -21,6 +21,7 @@
 #include "common/checksum.h"
 #include "test/sim/heap.h"
 #include "test/sim/model.h"
+#include "test/sim/shape.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -34,12 +35,16 @@ enum cell_state { CLEAN, DIRTY, DOOMED /* in the cache, and never written any mo
 
 struct cell {
 	uint8_t state; /* enum cell_state */
+	bool used; /* since the reset: its bytes may be other than 0 */
 	bool hole, hole_on_medium;
 	bool failing; /* DOOMED, and perhaps forgotten once the server has heard of it */
 	uint64_t since; /* DIRTY: the step at which it became so */
 };
 
+struct disk;
+
 struct disk_op {
+	struct disk *disk;
 	struct backend_op *op; /* NULL: free */
 	struct backend *backend;
 	uint64_t losses; /* that the backend had counted when it was submitted */
@@ -55,9 +60,9 @@ struct disk_op {
 };
 
 struct disk {
-	struct disk_config config;
+	unsigned size; /* cells */
 	uint64_t step; /* counts effects */
-	uint64_t losses, flush_errors, errors;
+	uint64_t flush_errors;
 	uint64_t until[DISK_FAULTS]; /* simulated time */
 	struct disk_op ops[OPS];
 	unsigned ops_used; /* highest in use, plus one */
@@ -67,40 +72,53 @@ struct disk {
 	uint32_t life;
 };
 
-static struct disk disk;
+static struct disk_config config;
+static struct disk disks[NODES_MOST];
+
+/* What a server opens. */
+struct disk_backend {
+	struct backend base; /* first */
+	struct disk *disk;
+};
+
+static struct disk *disk_of(struct backend *backend)
+{
+	return ((struct disk_backend *)backend)->disk;
+}
 
 /* ---- the medium ---- */
 
-static void to_medium(unsigned cell)
+static void to_medium(struct disk *disk, unsigned cell)
 {
-	memcpy(disk.medium + (size_t)cell * CELL, disk.cache + (size_t)cell * CELL, CELL);
-	disk.cells[cell].state = CLEAN;
-	disk.cells[cell].hole_on_medium = disk.cells[cell].hole;
+	memcpy(disk->medium + (size_t)cell * CELL, disk->cache + (size_t)cell * CELL, CELL);
+	disk->cells[cell].state = CLEAN;
+	disk->cells[cell].hole_on_medium = disk->cells[cell].hole;
 }
 
-static void forget(unsigned cell)
+static void forget(struct disk *disk, unsigned cell)
 {
-	memcpy(disk.cache + (size_t)cell * CELL, disk.medium + (size_t)cell * CELL, CELL);
-	disk.cells[cell].state = CLEAN;
-	disk.cells[cell].hole = disk.cells[cell].hole_on_medium;
+	memcpy(disk->cache + (size_t)cell * CELL, disk->medium + (size_t)cell * CELL, CELL);
+	disk->cells[cell].state = CLEAN;
+	disk->cells[cell].hole = disk->cells[cell].hole_on_medium;
 	sim_count(COUNT_SECTORS_LOST);
 }
 
-static void changed(unsigned cell, bool durable)
+static void changed(struct disk *disk, unsigned cell, bool durable)
 {
-	if (disk.cells[cell].state != DIRTY)
-		disk.cells[cell].since = disk.step;
-	disk.cells[cell].state = DIRTY;
-	disk.cells[cell].failing = false;
-	if (durable || sim_chance(disk.config.writeback_percent))
-		to_medium(cell);
+	disk->cells[cell].used = true;
+	if (disk->cells[cell].state != DIRTY)
+		disk->cells[cell].since = disk->step;
+	disk->cells[cell].state = DIRTY;
+	disk->cells[cell].failing = false;
+	if (durable || sim_chance(config.writeback_percent))
+		to_medium(disk, cell);
 }
 
 /* ---- effects ---- */
 
-static bool failing(enum disk_fault fault)
+static bool failing(const struct disk *disk, enum disk_fault fault)
 {
-	return disk.until[fault] > sim.now && sim_chance(60);
+	return disk->until[fault] > sim.now && sim_chance(60);
 }
 
 /* An error that the operation will have, from what is wrong with the disk now. */
@@ -109,7 +127,7 @@ static int fate(struct disk_op *d)
 	const struct backend_op *op = d->op;
 
 	if (op->type == BACKEND_FLUSH || op->fua) {
-		if (failing(DISK_FAIL_FLUSHES)) {
+		if (failing(d->disk, DISK_FAIL_FLUSHES)) {
 			sim_count(COUNT_DISK_FLUSH_ERRORS);
 			d->loses = true;
 			return EIO;
@@ -117,15 +135,15 @@ static int fate(struct disk_op *d)
 		if (op->type == BACKEND_FLUSH)
 			return 0;
 	}
-	if (d->modifies && failing(DISK_FAIL_WRITES)) {
+	if (d->modifies && failing(d->disk, DISK_FAIL_WRITES)) {
 		sim_count(COUNT_DISK_WRITE_ERRORS);
 		return EIO;
 	}
-	if (d->modifies && op->type != BACKEND_DISCARD && failing(DISK_FULL)) {
+	if (d->modifies && op->type != BACKEND_DISCARD && failing(d->disk, DISK_FULL)) {
 		sim_count(COUNT_DISK_FULL);
 		return ENOSPC;
 	}
-	if (!d->modifies && op->type != BACKEND_EXTENTS && failing(DISK_FAIL_READS)) {
+	if (!d->modifies && op->type != BACKEND_EXTENTS && failing(d->disk, DISK_FAIL_READS)) {
 		sim_count(COUNT_DISK_READ_ERRORS);
 		return EIO;
 	}
@@ -135,15 +153,16 @@ static int fate(struct disk_op *d)
 static void modify(struct disk_op *d, unsigned i)
 {
 	const struct backend_op *op = d->op;
+	struct disk *disk = d->disk;
 	unsigned cell = d->first + i;
-	uint8_t *at = disk.cache + (size_t)cell * CELL;
+	uint8_t *at = disk->cache + (size_t)cell * CELL;
 
 	if (d->error && sim_chance(50))
 		return;
 	switch (op->type) {
 	case BACKEND_WRITE:
 		memcpy(at, (const uint8_t *)op->data + (size_t)i * CELL, CELL);
-		disk.cells[cell].hole = false;
+		disk->cells[cell].hole = false;
 		break;
 	case BACKEND_DISCARD:
 		if (sim_chance(50))
@@ -151,22 +170,24 @@ static void modify(struct disk_op *d, unsigned i)
 		/* fall through */
 	case BACKEND_WRITE_ZEROES:
 		memset(at, 0, CELL);
-		disk.cells[cell].hole = !op->no_hole;
+		disk->cells[cell].hole = !op->no_hole;
 		break;
 	case BACKEND_COPY:
-		memcpy(at, disk.cache + op->copy_from + (size_t)i * CELL, CELL);
-		disk.cells[cell].hole = false;
+		memcpy(at, disk->cache + op->copy_from + (size_t)i * CELL, CELL);
+		disk->cells[cell].hole = false;
 		break;
 	default:
 		return;
 	}
-	changed(cell, op->fua && !d->error);
+	changed(disk, cell, op->fua && !d->error);
 }
 
 static void flush(struct disk_op *d)
 {
-	for (unsigned cell = 0; cell < disk.config.cells; cell++) {
-		struct cell *c = &disk.cells[cell];
+	struct disk *disk = d->disk;
+
+	for (unsigned cell = 0; cell < disk->size; cell++) {
+		struct cell *c = &disk->cells[cell];
 
 		if (c->state != DIRTY)
 			continue;
@@ -176,18 +197,18 @@ static void flush(struct disk_op *d)
 		} else if (d->error) {
 			continue;
 		} else if (c->since <= d->submitted || sim_chance(50)) {
-			to_medium(cell);
+			to_medium(disk, cell);
 		}
 	}
 }
 
-static void extents(struct backend_op *op)
+static void extents(const struct disk *disk, struct backend_op *op)
 {
 	unsigned cell = (unsigned)(op->range.offset / CELL), n = 0;
 	unsigned end = cell + (unsigned)(op->range.length / CELL);
 
 	for (; cell < end && n < DST_MAX_EXTENTS; cell++) {
-		uint32_t kind = disk.cells[cell].hole ? DST_EXTENT_HOLE : DST_EXTENT_DATA;
+		uint32_t kind = disk->cells[cell].hole ? DST_EXTENT_HOLE : DST_EXTENT_DATA;
 
 		if (n && op->extents[n - 1].kind == kind)
 			op->extents[n - 1].length += CELL;
@@ -197,12 +218,12 @@ static void extents(struct backend_op *op)
 	op->extent_count = n;
 }
 
-static void hash(struct backend_op *op)
+static void hash(const struct disk *disk, struct backend_op *op)
 {
 	struct checksum_range *sum = checksum_range_new(op->hash_seed);
 
 	assert(sum);
-	checksum_range_add(sum, disk.cache + op->range.offset, op->range.length);
+	checksum_range_add(sum, disk->cache + op->range.offset, op->range.length);
 	checksum_range_end(&sum, op->hash);
 }
 
@@ -210,9 +231,8 @@ static void hash(struct backend_op *op)
 static void fail_flush(struct disk_op *d)
 {
 	d->backend->info.losses++;
-	disk.losses++;
-	disk.life++;
-	disk.flush_errors++;
+	d->disk->life++;
+	d->disk->flush_errors++;
 	flush(d);
 	model_lost();
 }
@@ -221,13 +241,14 @@ static void fail_flush(struct disk_op *d)
 static void take_effect(struct disk_op *d, unsigned end)
 {
 	struct backend_op *op = d->op;
+	struct disk *disk = d->disk;
 
-	disk.step++;
+	disk->step++;
 	switch (op->type) {
 	case BACKEND_READ:
 		if (!d->error)
 			memcpy((uint8_t *)op->data + (size_t)d->done * CELL,
-			       disk.cache + (size_t)(d->first + d->done) * CELL,
+			       disk->cache + (size_t)(d->first + d->done) * CELL,
 			       (size_t)(end - d->done) * CELL);
 		break;
 	case BACKEND_FLUSH:
@@ -239,10 +260,10 @@ static void take_effect(struct disk_op *d, unsigned end)
 			flush(d);
 		break;
 	case BACKEND_EXTENTS:
-		extents(op);
+		extents(d->disk, op);
 		break;
 	case BACKEND_HASH:
-		hash(op);
+		hash(d->disk, op);
 		break;
 	default:
 		for (unsigned i = d->done; i < end; i++)
@@ -254,13 +275,13 @@ static void take_effect(struct disk_op *d, unsigned end)
 }
 
 /* What a failed flush has lost is seen to be gone. */
-static void lose(void)
+static void lose(struct disk *disk)
 {
-	for (unsigned cell = 0; cell < disk.config.cells; cell++) {
-		struct cell *c = &disk.cells[cell];
+	for (unsigned cell = 0; cell < disk->size; cell++) {
+		struct cell *c = &disk->cells[cell];
 
-		if (c->failing && sim_chance(50))
-			forget(cell);
+		if (c->failing && (config.forgets || sim_chance(50)))
+			forget(disk, cell);
 		c->failing = false;
 	}
 	sim_trace("disk: a failed flush has lost data");
@@ -272,43 +293,48 @@ static void lose(void)
 static void watch(const struct disk_op *d)
 {
 	const struct backend_op *op = d->op;
+	struct disk *disk = d->disk;
 
-	if (!d->modifies || disk.config.shared)
+	if (!d->modifies || config.shared)
 		return;
-	for (unsigned i = 0; i < disk.ops_used; i++) {
-		const struct disk_op *other = &disk.ops[i];
+	for (unsigned i = 0; i < disk->ops_used; i++) {
+		const struct disk_op *other = &disk->ops[i];
 
 		if (other->op && other != d && other->modifies &&
 		    range_overlaps(other->op->range, op->range))
 			sim_fail("invariant 4: modifying operations at %llu+%llu and %llu+%llu are "
-				 "at the disk together",
+				 "at disk %c together",
 				 (unsigned long long)op->range.offset / CELL,
 				 (unsigned long long)op->range.length / CELL,
 				 (unsigned long long)other->op->range.offset / CELL,
-				 (unsigned long long)other->op->range.length / CELL);
+				 (unsigned long long)other->op->range.length / CELL,
+				 'a' + (int)(disk - disks));
 	}
-	if (disk.config.once && op->type == BACKEND_WRITE) {
+	if (config.once && op->type == BACKEND_WRITE) {
 		uint64_t tag = model_tag(op->data);
-		uint32_t *seen = &disk.seen[tag % TAGS][d->first];
+		unsigned cell = shape_cell_at((unsigned)(disk - disks), d->first);
+		uint32_t *seen = &disk->seen[tag % TAGS][d->first];
 
 		/* By its first cell: a write that is done anew may come in pieces. */
-		if (tag && *seen == disk.life && !model_acknowledged(op->data, d->first))
+		if (tag && *seen == disk->life && !model_acknowledged(op->data, cell))
 			sim_fail("invariant 2: write %llu is carried out twice",
 				 (unsigned long long)tag);
-		*seen = disk.life;
+		*seen = disk->life;
 	}
 }
 
 static struct disk_op *begin(struct backend *backend, struct backend_op *op)
 {
-	struct disk_op *d = disk.ops;
+	struct disk *disk = disk_of(backend);
+	struct disk_op *d = disk->ops;
 
 	while (d->op)
 		d++;
-	assert(d < disk.ops + OPS);
-	if (d == disk.ops + disk.ops_used)
-		disk.ops_used++;
+	assert(d < disk->ops + OPS);
+	if (d == disk->ops + disk->ops_used)
+		disk->ops_used++;
 	*d = (struct disk_op){
+		.disk = disk,
 		.op = op,
 		.backend = backend,
 		.losses = backend->info.losses,
@@ -316,10 +342,10 @@ static struct disk_op *begin(struct backend *backend, struct backend_op *op)
 			    op->type == BACKEND_WRITE_ZEROES || op->type == BACKEND_COPY,
 		.first = (unsigned)(op->range.offset / CELL),
 		.count = (unsigned)(op->range.length / CELL),
-		.submitted = disk.step,
+		.submitted = disk->step,
 	};
 	assert(!(op->range.offset % CELL) && !(op->range.length % CELL));
-	assert(d->first + d->count <= disk.config.cells);
+	assert(d->first + d->count <= disk->size);
 	if (op->type == BACKEND_COPY && d->count > 1 && sim_chance(20))
 		d->count = 1 + (unsigned)sim_random(d->count); /* copies less */
 	op->result = (uint64_t)d->count * CELL;
@@ -330,14 +356,11 @@ static void finish(struct disk_op *d)
 {
 	struct backend_op *op = d->op;
 	bool loses = d->loses;
-	int error = d->error;
 
 	d->op = NULL;
-	if (error)
-		disk.errors++;
-	op->done(op, error);
+	op->done(op, d->error);
 	if (loses)
-		lose();
+		lose(d->disk);
 }
 
 static void posted(void *arg)
@@ -360,22 +383,22 @@ static void work(void *arg)
 	if (d->count > 1 && d->done == 0 && op->type != BACKEND_EXTENTS &&
 	    op->type != BACKEND_HASH && op->type != BACKEND_FLUSH && sim_chance(30)) {
 		take_effect(d, 1 + (unsigned)sim_random(d->count - 1));
-		sim_event_set(&d->event, sim_random(disk.config.latency + 1));
+		sim_event_set(&d->event, sim_random(config.latency + 1));
 		return;
 	}
 	take_effect(d, d->count);
 	d->over = true; /* the thread that waited for it may take a while to say so */
-	sim_event_set(&d->event, sim_chance(80) ? 0 : sim_random(disk.config.latency + 1));
+	sim_event_set(&d->event, sim_chance(80) ? 0 : sim_random(config.latency + 1));
 }
 
 static void disk_submit(struct backend *backend, struct backend_op *op)
 {
 	struct disk_op *d = begin(backend, op);
-	uint64_t latency = disk.config.latency;
-	bool slow = disk.until[DISK_SLOW] > sim.now;
+	uint64_t latency = config.latency;
+	bool slow = d->disk->until[DISK_SLOW] > sim.now;
 
 	watch(d);
-	if (!slow && sim_chance(disk.config.inline_percent)) {
+	if (!slow && sim_chance(config.inline_percent)) {
 		d->error = fate(d);
 		take_effect(d, d->count);
 		finish(d);
@@ -387,10 +410,12 @@ static void disk_submit(struct backend *backend, struct backend_op *op)
 	sim_event_set(&d->event, sim_random(latency + 1));
 }
 
-void disk_process_gone(void)
+void disk_process_gone(unsigned node)
 {
-	for (unsigned i = 0; i < disk.ops_used; i++) {
-		struct disk_op *d = &disk.ops[i];
+	struct disk *disk = &disks[node];
+
+	for (unsigned i = 0; i < disk->ops_used; i++) {
+		struct disk_op *d = &disk->ops[i];
 
 		if (!d->op)
 			continue;
@@ -399,24 +424,26 @@ void disk_process_gone(void)
 		sim_event_cancel(&d->event);
 		d->op = NULL;
 		if (d->loses) /* nobody has heard of it; the next instance id tells */
-			lose();
+			lose(disk);
 	}
-	disk.ops_used = 0;
-	disk.life++;
+	disk->ops_used = 0;
+	disk->life++;
 }
 
-void disk_power_cut(void)
+void disk_power_cut(unsigned node)
 {
-	disk.losses++;
-	for (unsigned cell = 0; cell < disk.config.cells; cell += disk.config.sector) {
+	struct disk *disk = &disks[node];
+
+	for (unsigned cell = 0; cell < disk->size; cell += config.sector) {
 		bool lost = sim_chance(60);
 
-		for (unsigned i = cell; i < cell + disk.config.sector; i++) {
-			if (disk.cells[i].state == DOOMED || (disk.cells[i].state == DIRTY && lost))
-				forget(i);
-			else if (disk.cells[i].state == DIRTY)
-				to_medium(i);
-			disk.cells[i].failing = false;
+		for (unsigned i = cell; i < cell + config.sector; i++) {
+			if (disk->cells[i].state == DOOMED ||
+			    (disk->cells[i].state == DIRTY && lost))
+				forget(disk, i);
+			else if (disk->cells[i].state == DIRTY)
+				to_medium(disk, i);
+			disk->cells[i].failing = false;
 		}
 	}
 	model_lost();
@@ -426,7 +453,7 @@ void disk_power_cut(void)
 
 static bool disk_refresh(struct backend *backend)
 {
-	uint64_t size = (uint64_t)disk.config.cells * CELL;
+	uint64_t size = (uint64_t)disk_of(backend)->size * CELL;
 	bool grown = backend->info.size != size;
 
 	backend->info.size = size;
@@ -453,10 +480,12 @@ static const struct backend_ops disk_ops = {
 struct backend *backend_file_open(const struct backend_file_options *options, char *reason,
 				  size_t reason_size)
 {
-	struct backend *backend = heap_calloc(1, sizeof(*backend));
+	struct disk_backend *opened = heap_calloc(1, sizeof(*opened));
+	struct backend *backend = &opened->base;
 
+	opened->disk = &disks[sim.current->host - HOST_SERVER];
 	backend->ops = &disk_ops;
-	backend->info.size = (uint64_t)disk.config.cells * CELL;
+	backend->info.size = (uint64_t)opened->disk->size * CELL;
 	backend->info.block_min = CELL;
 	backend->info.block_preferred = 4096;
 	backend->info.features = DST_CAN_DISCARD | DST_CAN_UNMAP | DST_CAN_EXTENTS | DST_CAN_COPY;
@@ -466,75 +495,87 @@ struct backend *backend_file_open(const struct backend_file_options *options, ch
 
 /* ---- for the others ---- */
 
-void disk_fault(enum disk_fault fault, uint64_t duration)
+void disk_fault(unsigned node, enum disk_fault fault, uint64_t duration)
 {
-	disk.until[fault] = sim.now + duration;
+	disks[node].until[fault] = sim.now + duration;
 	if (fault == DISK_SLOW)
 		sim_count(COUNT_DISK_SLOW);
 }
 
 void disk_heal(void)
 {
-	memset(disk.until, 0, sizeof(disk.until));
+	for (unsigned i = 0; i < NODES_MOST; i++)
+		memset(disks[i].until, 0, sizeof(disks[i].until));
 }
 
-const uint8_t *disk_cell(unsigned cell)
+const uint8_t *disk_medium(unsigned node, unsigned cell)
 {
-	return disk.cache + (size_t)cell * CELL;
+	return disks[node].medium + (size_t)cell * CELL;
 }
 
-const uint8_t *disk_medium(unsigned cell)
+void disk_put(unsigned node, unsigned cell, const uint8_t *data, size_t bytes)
 {
-	return disk.medium + (size_t)cell * CELL;
+	struct disk *disk = &disks[node];
+
+	assert(!(bytes % CELL) && cell + bytes / CELL <= disk->size);
+	memcpy(disk->cache + (size_t)cell * CELL, data, bytes);
+	for (; bytes; bytes -= CELL, cell++) {
+		disk->cells[cell].used = true;
+		disk->cells[cell].hole = false;
+		to_medium(disk, cell);
+	}
 }
 
-bool disk_grow(unsigned cells)
+static void add_cells(struct disk *disk, unsigned cells)
 {
-	unsigned first = disk.config.cells;
+	for (; cells; cells--, disk->size++) {
+		struct cell *c = &disk->cells[disk->size];
 
-	if (cells > DISK_CELLS_MOST - first)
+		if (c->used) {
+			memset(disk->cache + (size_t)disk->size * CELL, 0, CELL);
+			memset(disk->medium + (size_t)disk->size * CELL, 0, CELL);
+		}
+		*c = (struct cell){.hole = true, .hole_on_medium = true};
+	}
+}
+
+bool disk_grow(unsigned node, unsigned cells)
+{
+	if (cells > DISK_CELLS_MOST - disks[node].size)
 		return false;
-	disk.config.cells += cells;
-	for (unsigned i = first; i < disk.config.cells; i++)
-		disk.cells[i] = (struct cell){.hole = true, .hole_on_medium = true};
-	memset(disk.cache + (size_t)first * CELL, 0, (size_t)cells * CELL);
-	memset(disk.medium + (size_t)first * CELL, 0, (size_t)cells * CELL);
+	add_cells(&disks[node], cells);
 	return true;
 }
 
-bool disk_is_slow(void)
+bool disk_is_slow(enum sim_host host)
 {
-	return disk.until[DISK_SLOW] > sim.now;
-}
-
-uint64_t disk_losses(void)
-{
-	return disk.losses;
+	return host < HOST_SERVER + NODES_MOST &&
+	       disks[host - HOST_SERVER].until[DISK_SLOW] > sim.now;
 }
 
 uint64_t disk_flush_errors(void)
 {
-	return disk.flush_errors;
+	uint64_t errors = 0;
+
+	for (unsigned i = 0; i < NODES_MOST; i++)
+		errors += disks[i].flush_errors;
+	return errors;
 }
 
-uint64_t disk_errors(void)
+void disk_reset(const struct disk_config *c, unsigned nodes, const unsigned *cells)
 {
-	return disk.errors;
-}
+	config = *c;
+	for (unsigned i = 0; i < NODES_MOST; i++) {
+		struct disk *disk = &disks[i];
 
-void disk_reset(const struct disk_config *config)
-{
-	size_t size = (size_t)config->cells * CELL;
-
-	disk.config = *config;
-	disk.step = disk.losses = disk.flush_errors = disk.errors = 0;
-	disk.life++;
-	memset(disk.until, 0, sizeof(disk.until));
-	for (unsigned i = 0; i < disk.ops_used; i++)
-		disk.ops[i].op = NULL;
-	disk.ops_used = 0;
-	for (unsigned i = 0; i < config->cells; i++)
-		disk.cells[i] = (struct cell){.hole = true, .hole_on_medium = true};
-	memset(disk.cache, 0, size);
-	memset(disk.medium, 0, size);
+		disk->step = disk->flush_errors = 0;
+		disk->life++;
+		memset(disk->until, 0, sizeof(disk->until));
+		for (unsigned j = 0; j < disk->ops_used; j++)
+			disk->ops[j].op = NULL;
+		disk->ops_used = 0;
+		disk->size = 0;
+		if (i < nodes)
+			add_cells(disk, cells[i]);
+	}
 }

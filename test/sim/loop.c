@@ -163,9 +163,11 @@ static void run_stop(void *arg)
 {
 	struct loop *loop = arg;
 
+	struct sim_process *process = loop->process;
+
 	sim_leave(NULL); /* the process may be taken down there */
-	if (loop->first && loop->process->stopped)
-		loop->process->stopped();
+	if (loop->first && process->stopped)
+		process->stopped(process);
 }
 
 struct loop *loop_new(void)

@@ -4,6 +4,7 @@
  * Exit status: 0, or 1 if one failed, or 2 for a wrong command line.
  */
 #include "test/sim/schedule.h"
+#include "test/sim/shape.h"
 #include "test/sim/sim.h"
 
 #include <errno.h>
@@ -28,6 +29,8 @@ static const char help[] =
 	"  --tail              print the last of what happened, if the seed fails\n"
 	"  --counts            print how often each thing happened; none may be 0 in 5000 seeds\n"
 	"  --seconds N         stop after N seconds\n"
+	"  --shape N           volumes of this kind only: 0 a node, 1 mirror, 2 linear, 3 stripe,\n"
+	"                      4 mirror of linear maps, 5 linear map of mirrors\n"
 	"  --client-workers N, --server-workers N   instead of 1 to 4 at random\n";
 
 #define MEDIAN_OPERATIONS 200u
@@ -92,7 +95,7 @@ static void add(struct batch *batch, const struct schedule_result *result)
  */
 static void tell_failure(const struct batch *batch, const char *why)
 {
-	char seed[32], client[16], server[16], text[700];
+	char seed[32], client[16], server[16], kind[16], text[700];
 	char *const argv[] = {(char *)"sim",
 			      (char *)"--seed",
 			      seed,
@@ -101,12 +104,15 @@ static void tell_failure(const struct batch *batch, const char *why)
 			      client,
 			      (char *)"--server-workers",
 			      server,
+			      (char *)"--shape",
+			      kind,
 			      NULL};
 	int n;
 
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)sim.seed);
 	snprintf(client, sizeof(client), "%u", batch->options.client_workers);
 	snprintf(server, sizeof(server), "%u", batch->options.server_workers);
+	snprintf(kind, sizeof(kind), "%d", batch->options.shape);
 	n = snprintf(text, sizeof(text), "seed %s: %s\nall that happens: sim --seed %s --trace\n",
 		     seed, why, seed);
 	if (write(STDOUT_FILENO, text, (size_t)n) < 0 || batch->tail || batch->trace)
@@ -200,6 +206,7 @@ static void parse(struct batch *batch, int argc, char **argv)
 		{"tail", no_argument, NULL, 'l'},
 		{"counts", no_argument, NULL, 'c'},
 		{"seconds", required_argument, NULL, 'T'},
+		{"shape", required_argument, NULL, 'k'},
 		{"client-workers", required_argument, NULL, 'w'},
 		{"server-workers", required_argument, NULL, 'W'},
 		{"help", no_argument, NULL, 'h'},
@@ -239,6 +246,9 @@ static void parse(struct batch *batch, int argc, char **argv)
 		case 'W':
 			batch->options.server_workers = (unsigned)number(optarg) % 9;
 			break;
+		case 'k':
+			batch->options.shape = atoi(optarg) < SHAPES ? atoi(optarg) : -1;
+			break;
 		case 'h':
 			fputs(help, stdout);
 			exit(0);
@@ -253,6 +263,7 @@ int main(int argc, char **argv)
 {
 	struct batch *batch = &the_batch;
 
+	batch->options.shape = -1;
 	batch->first = fresh_seed();
 	batch->last = batch->first + COUNTED_FROM - 1;
 	parse(batch, argc, argv);

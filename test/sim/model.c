@@ -2,6 +2,8 @@
 /* model.c - see model.h */
 #include "test/sim/model.h"
 
+#include "test/sim/shape.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +40,7 @@ struct model {
 	unsigned cells;
 	bool (*excuse)(void);
 	uint64_t clock, next_tag, oldest, losses, restarts, lost_at;
-	struct entry *cell[DISK_CELLS_MOST];
+	struct entry *cell[MODEL_CELLS_MOST];
 	struct entry *free;
 	struct entry entries[ENTRIES];
 	unsigned used;
@@ -332,6 +334,10 @@ static void observe(unsigned cell, uint64_t value, uint64_t start)
 {
 	if (start < model.lost_at)
 		return; /* that may have been before the loss */
+	/* While it is being written, one member has it and another one hasn't. */
+	for (const struct entry *e = model.cell[cell]; e && shape.mirrored; e = e->next)
+		if ((e->value == value || e->from >= 0) && e->end > start)
+			return;
 	for (const struct entry *e = model.cell[cell]; e; e = e->next)
 		if ((e->any || (e->state == LOOSE && !e->lost)) && e->dead == NEVER)
 			return; /* a discarded cell may hold this now, and that next time */
@@ -411,12 +417,17 @@ static void reconsider(unsigned cell)
 			supersede(cell, f);
 }
 
-void model_restarted(void)
+void model_reconsider(void)
 {
 	model.lost_at = model_now();
-	model.restarts++;
 	for (unsigned cell = 0; cell < model.cells; cell++)
 		reconsider(cell);
+}
+
+void model_restarted(void)
+{
+	model.restarts++;
+	model_reconsider();
 }
 
 void model_lost(void)
@@ -496,21 +507,51 @@ static bool may_be_behind(unsigned cell)
 	return false;
 }
 
+static void check_place(unsigned cell, unsigned member, bool after_flush)
+{
+	bool strict = after_flush && !may_be_behind(cell), found = false;
+	const uint8_t *data;
+	unsigned node, at;
+	uint64_t value;
+
+	shape_place(cell, member, &node, &at);
+	data = disk_medium(node, at);
+	value = read_value(data);
+	for (const struct entry *e = model.cell[cell]; e && !found; e = e->next)
+		found = e->from >= 0 || ((e->any || e->value == value) &&
+					 (strict ? e->dead == NEVER : !gone_for_good(cell, e)));
+	if (!found)
+		explain(cell, data,
+			after_flush ? "after a flush the medium is wrong"
+				    : "what was durable is gone");
+}
+
 void model_check_disk(bool after_flush)
 {
-	for (unsigned cell = 0; cell < model.cells && !sim.failed; cell++) {
-		bool strict = after_flush && !may_be_behind(cell), found = false;
-		const uint8_t *data = disk_medium(cell);
-		uint64_t value = read_value(data);
+	if (shape.mirrored && !after_flush)
+		return;
+	for (unsigned cell = 0; cell < model.cells && !sim.failed; cell++)
+		for (unsigned i = 0; i < shape_part_of(cell)->member_count && !sim.failed; i++)
+			check_place(cell, i, after_flush);
+}
 
-		for (const struct entry *e = model.cell[cell]; e && !found; e = e->next)
-			found = e->from >= 0 ||
-				((e->any || e->value == value) &&
-				 (strict ? e->dead == NEVER : !gone_for_good(cell, e)));
-		if (!found)
-			explain(cell, data,
-				after_flush ? "after a flush the medium is wrong"
-					    : "what was durable is gone");
+void model_check_mirrors(void)
+{
+	for (unsigned cell = 0; cell < model.cells && shape.mirrored; cell++) {
+		const uint8_t *first = NULL;
+
+		for (unsigned i = 0; i < shape_part_of(cell)->member_count; i++) {
+			unsigned node, at;
+
+			shape_place(cell, i, &node, &at);
+			if (!first)
+				first = disk_medium(node, at);
+			else if (memcmp(first, disk_medium(node, at), CELL) != 0)
+				sim_fail("invariant 13: cell %u differs: member 0 has write %llu, "
+					 "member %u has write %llu",
+					 cell, (unsigned long long)model_tag(first), i,
+					 (unsigned long long)model_tag(disk_medium(node, at)));
+		}
 	}
 }
 
@@ -527,7 +568,7 @@ void model_grow(unsigned cells)
 	}
 }
 
-void model_reset(unsigned cells, bool (*excuse)(void))
+void model_reset(bool (*excuse)(void))
 {
 	model.excuse = excuse;
 	model.cells = 0;
@@ -538,5 +579,5 @@ void model_reset(unsigned cells, bool (*excuse)(void))
 	model.lost_at = 0;
 	model.used = 0;
 	model.free = NULL;
-	model_grow(cells);
+	model_grow(shape.cells);
 }

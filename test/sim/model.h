@@ -33,7 +33,8 @@ struct model_op {
 };
 
 /* `excuse` is asked when a read is wrong: true, if by what it found out it may be right after all. */
-void model_reset(unsigned cells, bool (*excuse)(void));
+/* Of the shape's volume. */
+void model_reset(bool (*excuse)(void));
 
 void model_grow(unsigned cells); /* by so many, which hold zeros */
 uint64_t model_new_tag(void);
@@ -79,7 +80,14 @@ void model_client_lost(unsigned client);
  * replaced it has flushed what was acknowledged. */
 void model_client_gone(unsigned client, bool dead, bool durable);
 
-/* Compares the disk itself. after_flush: everything acknowledged must be on the medium. */
+/* Of some mirror other members are in sync: what has failed, or wasn't answered, may be seen to be
+ * undone. */
+void model_reconsider(void);
+
+/* Compares the disks themselves. after_flush: everything acknowledged must be on the medium. Before that a
+ * mirror's disks say nothing, each by itself. */
 void model_check_disk(bool after_flush);
+/* All is flushed, and nobody writes any more: members of mirrors are equal. */
+void model_check_mirrors(void);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +67,7 @@ struct connection {
 	struct pipe pipes[2]; /* by the reading side */
 	struct sim_event arrival; /* of the attempt at the server, and of its answer */
 	bool answered; /* the server's machine has answered it */
-	bool standby; /* the attempt goes to another machine, where nobody listens */
+	bool standby; /* the attempt goes to another address of it, where nobody listens */
 	int outcome;
 };
 
@@ -75,7 +76,7 @@ static struct connection *connections[CONNECTIONS];
 static unsigned connection_count; /* of this schedule */
 static uint64_t blocked_until[HOSTS][HOSTS];
 static bool powered[HOSTS];
-static void (*accepted_fn)(int fd);
+static void (*accepted_fns[HOSTS])(enum sim_host host, int fd);
 
 static void update(struct end *end);
 
@@ -496,19 +497,20 @@ static void attempt_arrived(void *arg)
 {
 	struct connection *c = arg;
 	struct end *client = &c->ends[0];
+	enum sim_host server = c->ends[1].host;
 
 	if (!c->answered) {
-		if (blocked_until[client->host][HOST_SERVER] > sim.now || !powered[HOST_SERVER]) {
+		if (blocked_until[client->host][server] > sim.now || !powered[server]) {
 			sim_event_set(&c->arrival, sim_between(200 * MS, SEC)); /* and again */
 			return;
 		}
 		c->answered = true;
-		c->outcome = accepted_fn && !c->standby ? 0 : ECONNREFUSED;
-		sim_event_set(&c->arrival, arrival_time(HOST_SERVER, client->host) - sim.now);
+		c->outcome = accepted_fns[server] && !c->standby ? 0 : ECONNREFUSED;
+		sim_event_set(&c->arrival, arrival_time(server, client->host) - sim.now);
 		if (!c->outcome) {
 			sim_count(COUNT_CONNECTIONS);
 			c->ends[1].alive = true;
-			accepted_fn(c->number);
+			accepted_fns[server](server, c->number);
 		}
 		return;
 	}
@@ -553,6 +555,8 @@ static void end_init(struct connection *c, unsigned side, enum sim_host host)
 struct stream *stream_socket_connect(struct loop *loop, const struct loop_address *address,
 				     const struct stream_events *events, void *arg)
 {
+	const struct sockaddr_in *to = (const struct sockaddr_in *)&address->address;
+	enum sim_host server = HOST_SERVER + to->sin_port;
 	struct connection *c;
 	struct end *end;
 
@@ -569,17 +573,17 @@ struct stream *stream_socket_connect(struct loop *loop, const struct loop_addres
 	pipe_init(c, 0);
 	pipe_init(c, 1);
 	end_init(c, 0, loop_process(loop)->host);
-	end_init(c, 1, HOST_SERVER);
+	end_init(c, 1, server);
 	c->arrival = (struct sim_event){.run = attempt_arrived, .arg = c};
 	c->answered = false;
-	c->standby = address->address.ss_family == AF_INET6;
+	c->standby = address->address.ss_family == AF_INET6; /* which has its port there, too */
 	end = &c->ends[0];
 	end->base.events = events;
 	end->base.arg = arg;
 	end->loop = loop;
 	end->alive = end->open = end->connecting = true;
 	sim_trace("connection %d: begins", c->number);
-	sim_event_set(&c->arrival, arrival_time(end->host, HOST_SERVER) - sim.now);
+	sim_event_set(&c->arrival, arrival_time(end->host, server) - sim.now);
 	return &end->base;
 }
 
@@ -614,8 +618,12 @@ const char *stream_address_print(const struct loop_address *address, char text[S
 
 unsigned net_addresses(const char *host, uint16_t port, struct loop_address *addresses)
 {
+	bool standby = !strncmp(host, "standby", strlen("standby"));
+
 	addresses[0] = (struct loop_address){.length = sizeof(addresses[0].address)};
-	addresses[0].address.ss_family = strcmp(host, "standby") ? AF_INET : AF_INET6;
+	addresses[0].address.ss_family = standby ? AF_INET6 : AF_INET;
+	((struct sockaddr_in *)&addresses[0].address)->sin_port =
+		(in_port_t)(host[strlen(host) - 1] - 'a');
 	return 1;
 }
 
@@ -688,9 +696,9 @@ void net_heal(void)
 		connections[i]->pipes[0].armed = connections[i]->pipes[1].armed = 0;
 }
 
-void net_listen(void (*accepted)(int fd))
+void net_listen(enum sim_host host, void (*accepted)(enum sim_host host, int fd))
 {
-	accepted_fn = accepted;
+	accepted_fns[host] = accepted;
 }
 
 void net_process_gone(enum sim_host host)
@@ -700,8 +708,7 @@ void net_process_gone(enum sim_host host)
 			if (connections[i]->ends[side].host == host &&
 			    connections[i]->ends[side].alive)
 				shut(&connections[i]->ends[side]);
-	if (host == HOST_SERVER)
-		accepted_fn = NULL;
+	accepted_fns[host] = NULL;
 }
 
 /* Of what was on its way to it nothing arrives; what it had sent does. */
@@ -719,8 +726,7 @@ void net_power_cut(enum sim_host host)
 			if (end->alive)
 				shut(end);
 		}
-	if (host == HOST_SERVER)
-		accepted_fn = NULL;
+	accepted_fns[host] = NULL;
 }
 
 void net_power_back(enum sim_host host)
@@ -733,7 +739,7 @@ void net_reset(const struct net_config *c)
 	config = *c;
 	connection_count = 0;
 	memset(blocked_until, 0, sizeof(blocked_until));
-	accepted_fn = NULL;
+	memset(accepted_fns, 0, sizeof(accepted_fns));
 	for (unsigned i = 0; i < HOSTS; i++)
 		powered[i] = true;
 }

@@ -45,9 +45,9 @@ void net_partition(enum sim_host from, enum sim_host to, bool both, uint64_t dur
 
 void net_heal(void); /* no partition, and nothing bad that is still to come */
 
-/* Connections to the server's machine: `accepted` gets each one, as a number for stream_socket_accept().
- * NULL: nobody listens. */
-void net_listen(void (*accepted)(int fd));
+/* Connections to that machine: `accepted` gets each one, as a number for stream_socket_accept(). NULL:
+ * nobody listens. */
+void net_listen(enum sim_host host, void (*accepted)(enum sim_host host, int fd));
 
 /* The program is gone; its kernel closes its connections. */
 void net_process_gone(enum sim_host host);
@@ -55,6 +55,8 @@ void net_process_gone(enum sim_host host);
 void net_power_cut(enum sim_host host);
 void net_power_back(enum sim_host host);
 
+/* The servers' machines are called "a", "b" and so on; "standby-a" is an
+ * address of the first where nobody listens. */
 unsigned net_addresses(const char *host, uint16_t port, struct loop_address *addresses);
 
 #endif

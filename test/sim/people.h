@@ -12,7 +12,10 @@ void people_reset(const struct sim_client_config *config, uint64_t lease);
 void people_begin(void);
 enum sim_host people_host(void); /* of the client in use */
 bool people_stop(void); /* likewise, once nothing is under way, and in good order */
-bool people_crash(void); /* the client in use; another is started a while later. False: not now */
+/* The client in use, or of a mirror one that is starting; another is started a while later. False: not
+ * now. */
+bool people_crash(void);
+bool people_cut_power(void); /* likewise, with its machine */
 /* Another is started beside it, without the right to take over. It must not be let in while the first one
  * is served; it goes after a while. False: not now */
 bool people_intrude(void);
@@ -27,5 +30,8 @@ bool people_lose_server(void);
 void people_watch(void); /* after each event */
 void people_end(void); /* no crash and no takeover any more; a client is in use soon */
 bool people_settled(void); /* nobody is about to take over */
+/* Nothing is under way: the client in use ends in good order. */
+void people_leave(void);
+bool people_gone(void); /* it has */
 
 #endif

@@ -9,15 +9,18 @@
 #include "test/sim/people.h"
 #include "test/sim/reader.h"
 #include "test/sim/server.h"
+#include "test/sim/shape.h"
 #include "test/sim/state.h"
+#include "test/sim/witness.h"
 #include "test/sim/workload.h"
 
 #define EVENTS_MOST 3000000u /* that a schedule may take */
 #define PATIENCE (400 * SEC) /* simulated, from the last fault to the last answer */
+#define MIRROR_PATIENCE (1000 * SEC) /* likewise: members that failed often are looked at seldom */
 #define STANDSTILL (120 * SEC) /* without an operation done: then all is made well */
 #define FOREVER UINT32_MAX
 
-enum phase { RUNNING, HEALED, CHECKING, STOPPING, OVER };
+enum phase { RUNNING, HEALED, CHECKING, LEAVING, STOPPING, OVER };
 
 static enum phase phase;
 static uint64_t healed_at;
@@ -33,12 +36,44 @@ static uint64_t any_of(const uint64_t *values, unsigned count)
 	any_of((const uint64_t[]){__VA_ARGS__},                                                    \
 	       sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
+static void draw_shape(const struct schedule_options *options)
+{
+	static const struct {
+		enum shape_kind kind;
+		unsigned weight; /* all together: 100 */
+	} rows[] = {
+		{SHAPE_SINGLE, 40}, {SHAPE_MIRROR, 36},          {SHAPE_LINEAR, 4},
+		{SHAPE_STRIPE, 4},  {SHAPE_MIRROR_OF_LINEAR, 8}, {SHAPE_LINEAR_OF_MIRRORS, 8},
+	};
+	unsigned n = (unsigned)sim_random(100), row = 0;
+	enum shape_kind kind;
+
+	while (n >= rows[row].weight)
+		n -= rows[row++].weight;
+	kind = options->shape >= 0 ? (enum shape_kind)options->shape : rows[row].kind;
+	shape_draw(kind, (unsigned)ANY_OF(16, 64, 128, 256, 500));
+	sim_count(COUNT_SINGLES + kind);
+}
+
+/* A mirror's nodes fail when all patience is used up: it is short then, mostly. */
+static void draw_mirror(struct sim_client_config *client)
+{
+	client->prefer = sim_chance(20) ? (int)sim_random(shape.nodes) : -1;
+	if (!shape.mirrored)
+		return;
+	client->timeout = ANY_OF(300 * MS, SEC, 3 * SEC);
+	client->resends = client->resends == FOREVER ? FOREVER : (unsigned)sim_random(3);
+	client->majority = sim_chance(20);
+	client->start_wait = ANY_OF(0, 500 * MS, 3 * SEC, 10 * SEC);
+	client->resync_rate = sim_chance(20) ? ANY_OF(65536, 1 << 20) : 0;
+}
+
 /* Draws a world. */
 static void set_up(const struct schedule_options *options)
 {
-	bool shared = sim_chance(5), forever = sim_chance(60), disk_fails = sim_chance(30),
-	     retains = sim_chance(80);
-	unsigned cells = (unsigned)ANY_OF(16, 64, 128, 256, 500);
+	bool shared = shape.kind == SHAPE_SINGLE && sim_chance(5),
+	     forever = sim_chance(shape.mirrored ? 20 : 60), disk_fails = sim_chance(30),
+	     retains = shape.mirrored || sim_chance(80);
 	struct net_config net = {
 		.latency = ANY_OF(10 * US, 50 * US, 200 * US, 2 * MS),
 		.jitter = ANY_OF(0, 20 * US, 500 * US, 5 * MS),
@@ -46,11 +81,12 @@ static void set_up(const struct schedule_options *options)
 		.corrupts = sim_chance(90),
 	};
 	struct disk_config disk = {
-		.cells = cells,
 		.sector = sim_chance(50) ? 1 : 8,
 		.latency = ANY_OF(20 * US, 200 * US, 5 * MS),
 		.inline_percent = (unsigned)ANY_OF(0, 50, 95),
-		.once = !shared, /* else it may forget a session when the lease is over */
+		.forgets = shape.mirrored,
+		/* Shared, it may forget a session when the lease is over; mirrors copy. */
+		.once = !shared && !shape.mirrored,
 		.writeback_percent = (unsigned)ANY_OF(0, 10, 50),
 	};
 	struct sim_client_config client = {
@@ -74,8 +110,8 @@ static void set_up(const struct schedule_options *options)
 	struct workload_config work = {
 		.users = (unsigned)sim_between(1, 16),
 		.operations = operations,
-		.cells = cells,
-		.hot = (unsigned)ANY_OF(8, 16, cells),
+		.cells = shape.cells,
+		.hot = (unsigned)ANY_OF(8, 16, shape.cells),
 		.think = ANY_OF(10 * US, MS, 20 * MS),
 		.cancel_permille = sim_chance(30) ? 30 : 0,
 		.strict = forever,
@@ -97,25 +133,40 @@ static void set_up(const struct schedule_options *options)
 		client.workers = options->client_workers;
 	if (options->server_workers)
 		server.workers = options->server_workers;
+	draw_mirror(&client);
+	if (work.hot > shape.cells)
+		work.hot = shape.cells;
+	work.hot_from = (unsigned)sim_random(shape.cells - work.hot + 1);
 	net_reset(&net);
-	disk_reset(&disk);
+	disk_reset(&disk, shape.nodes, shape.node_cells);
 	state_reset();
-	model_reset(cells, people_admits_loss);
+	witness_reset();
+	model_reset(people_admits_loss);
 	sim_server_reset(&server);
 	people_reset(&client, server.lease);
-	reader_reset(&client, cells);
+	reader_reset(&client, shape.cells);
 	workload_reset(&work);
 	faults_reset(&faults);
-	sim_trace("%u cells, %u + %u workers, %u users, %s", cells, client.workers, server.workers,
-		  work.users, forever ? "resends for ever" : "resends end");
+	sim_trace("%s %s, %u cells, %u + %u workers, %u users, %s, %s", shape_name(shape.kind),
+		  shape.map, shape.cells, client.workers, server.workers, work.users,
+		  forever ? "resends for ever" : "resends end", retains ? "kept" : "not kept");
+	if (shape.mirrored)
+		sim_client_create_mirrors(sim_chance(80));
 }
 
 static void checked(void)
 {
 	reader_end();
-	sim_client_stop(people_host());
-	sim_server_stop();
-	phase = STOPPING;
+	people_leave();
+	phase = LEAVING;
+}
+
+static bool servers_run(void)
+{
+	for (unsigned i = 0; i < shape.nodes; i++)
+		if (sim_server_running(i))
+			return true;
+	return false;
 }
 
 /* What comes next, when it is time. */
@@ -140,19 +191,28 @@ static void go_on(void)
 		phase = HEALED;
 		break;
 	case HEALED:
-		if (workload_under_way() || !people_settled() || !sim_client_ready(people_host()))
+		if (workload_under_way() || !people_settled() || !sim_client_whole(people_host()))
 			break;
 		phase = CHECKING;
 		workload_check_all(checked);
 		break;
+	case LEAVING:
+		if (!people_gone())
+			break;
+		phase = STOPPING;
+		for (unsigned i = 0; i < shape.nodes; i++)
+			sim_server_stop(i);
+		break;
 	case STOPPING:
-		if (!sim_server_running())
-			phase = OVER;
+		if (servers_run())
+			break;
+		phase = OVER;
+		model_check_mirrors();
 		break;
 	default:
 		break;
 	}
-	if (phase == HEALED && sim.now - healed_at > PATIENCE)
+	if (phase == HEALED && sim.now - healed_at > (shape.mirrored ? MIRROR_PATIENCE : PATIENCE))
 		workload_explain_stuck();
 }
 
@@ -164,8 +224,10 @@ void schedule_run(uint64_t seed, const struct schedule_options *options,
 	phase = RUNNING;
 	progress = 0;
 	progress_at = sim.now;
+	draw_shape(options);
 	set_up(options);
-	sim_server_start();
+	for (unsigned i = 0; i < shape.nodes; i++)
+		sim_server_start(i);
 	people_begin();
 	if (sim_chance(20))
 		reader_begin();

@@ -7,6 +7,7 @@
 
 struct schedule_options {
 	unsigned client_workers, server_workers; /* 0: drawn by chance */
+	int shape; /* enum shape_kind; -1: drawn by chance */
 };
 
 struct schedule_result {

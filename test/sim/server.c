@@ -21,20 +21,22 @@
 #define STOP_TIMEOUT (10 * SEC)
 
 static struct sim_server_config config;
-static struct server *server; /* NULL: not running */
+static struct server *servers[NODES_MOST]; /* NULL: not running */
 static struct dstd_options options;
 static struct export_config export;
 
-static struct sim_process *process(void)
+static struct sim_process *process(unsigned node)
 {
-	return &sim.processes[HOST_SERVER];
+	return &sim.processes[HOST_SERVER + node];
 }
 
 /* ---- listener.h ---- */
 
-static void accepted(int fd)
+static void accepted(enum sim_host host, int fd)
 {
-	struct sim_process *before = sim_enter(process());
+	unsigned node = host - HOST_SERVER;
+	struct server *server = servers[node];
+	struct sim_process *before = sim_enter(process(node));
 	struct worker *worker = server->workers[sim_random(server->worker_count)];
 	struct lane_peer peer = {.text = "client"};
 
@@ -48,13 +50,13 @@ static void accepted(int fd)
 int listeners_open(struct server *s, const struct listen_config *configs, char *reason,
 		   size_t reason_size)
 {
-	net_listen(accepted);
+	net_listen(sim.current->host, accepted);
 	return 0;
 }
 
 void listeners_close(struct server *s)
 {
-	net_listen(NULL);
+	net_listen(sim.current->host, NULL);
 }
 
 /* ---- control.h ---- */
@@ -83,45 +85,50 @@ json_t *control_string(const char *text)
 
 /* ---- life ---- */
 
-static void gone(void)
+static void gone(unsigned node)
 {
-	net_process_gone(HOST_SERVER);
-	disk_process_gone();
-	system_process_gone(HOST_SERVER);
-	sim_process_kill(HOST_SERVER);
-	server = NULL;
+	enum sim_host host = HOST_SERVER + node;
+
+	net_process_gone(host);
+	disk_process_gone(node);
+	system_process_gone(host);
+	sim_process_kill(host);
+	servers[node] = NULL;
 }
 
 /* Its loop has stopped: server_run() would return now. */
-static void stopped(void)
+static void stopped(struct sim_process *which)
 {
+	unsigned node = which->host - HOST_SERVER;
+	struct server *server = servers[node];
 	struct sim_process *before;
 	bool clean;
 
-	sim_server_collect();
-	before = sim_enter(process());
+	sim_server_collect(node);
+	before = sim_enter(which);
 	clean = !server->exit_status && server_close(server);
 	if (clean)
 		heap_free(server);
 	sim_leave(before);
-	sim_trace("server: %s", clean ? "has stopped" : "has given up");
-	if (clean && heap_blocks(process()->heap))
+	sim_trace("server %c: %s", 'a' + (int)node, clean ? "has stopped" : "has given up");
+	if (clean && heap_blocks(which->heap))
 		sim_fail("the server stopped and left %zu blocks of memory",
-			 heap_blocks(process()->heap));
-	gone();
+			 heap_blocks(which->heap));
+	gone(node);
 	model_restarted(); /* that it stopped in order may not have been stored */
 }
 
-void sim_server_start(void)
+void sim_server_start(unsigned node)
 {
 	struct sim_process *before;
+	struct server *server;
 	char reason[256];
 
-	sim_process_start(HOST_SERVER);
-	sim_trace("server: starts");
-	before = sim_enter(process());
-	process()->stopped = stopped;
-	server = heap_calloc(1, sizeof(*server));
+	sim_process_start(HOST_SERVER + node);
+	sim_trace("server %c: starts", 'a' + (int)node);
+	before = sim_enter(process(node));
+	process(node)->stopped = stopped;
+	server = servers[node] = heap_calloc(1, sizeof(*server));
 	if (server_open(server, &options, reason, sizeof(reason)))
 		sim_fail("the server does not start: %s", reason);
 	else
@@ -129,36 +136,38 @@ void sim_server_start(void)
 	sim_leave(before);
 }
 
-bool sim_server_running(void)
+bool sim_server_running(unsigned node)
 {
-	return server;
+	return servers[node];
 }
 
-void sim_server_stop(void)
+void sim_server_stop(unsigned node)
 {
+	struct server *server = servers[node];
 	struct sim_process *before;
 
 	if (!server || server->stopping)
 		return;
 	sim_count(COUNT_SERVER_STOPS);
-	sim_trace("server: is stopped");
-	before = sim_enter(process());
+	sim_trace("server %c: is stopped", 'a' + (int)node);
+	before = sim_enter(process(node));
 	server_stop(server);
 	sim_leave(before);
 }
 
-void sim_server_crash(void)
+void sim_server_crash(unsigned node)
 {
-	if (!server)
+	if (!servers[node])
 		return;
-	sim_server_collect();
-	sim_trace("server: is killed");
-	gone();
+	sim_server_collect(node);
+	sim_trace("server %c: is killed", 'a' + (int)node);
+	gone(node);
 	model_restarted();
 }
 
-void sim_server_collect(void)
+void sim_server_collect(unsigned node)
 {
+	const struct server *server = servers[node];
 	const struct export *e;
 
 	if (!server)
@@ -172,8 +181,10 @@ void sim_server_collect(void)
 void sim_server_reset(const struct sim_server_config *c)
 {
 	config = *c;
-	server = NULL;
-	system_process_gone(HOST_SERVER);
+	for (unsigned node = 0; node < NODES_MOST; node++) {
+		servers[node] = NULL;
+		system_process_gone(HOST_SERVER + node);
+	}
 	export = (struct export_config){.name = (char *)"vol0",
 					.path = (char *)"/disk",
 					.lease = config.lease,

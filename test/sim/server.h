@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* server.h - dstd in the simulator: starts, stops and kills it. Knows the server's headers; who uses
- * this one doesn't. */
+/* server.h - dstd in the simulator, one for each node: starts, stops and kills them. Knows the server's
+ * headers; who uses this one doesn't. */
 #ifndef TEST_SIM_SERVER_H
 #define TEST_SIM_SERVER_H
 
@@ -13,10 +13,11 @@ struct sim_server_config {
 };
 
 void sim_server_reset(const struct sim_server_config *config);
-void sim_server_start(void); /* it is not running */
-void sim_server_stop(void); /* in good order, like SIGTERM; takes a while. Running, else: nothing */
-void sim_server_crash(void); /* running, else: nothing */
-bool sim_server_running(void);
-void sim_server_collect(void); /* its counts, before it goes */
+void sim_server_start(unsigned node); /* it is not running */
+/* In good order, like SIGTERM; takes a while. Running, else: nothing. */
+void sim_server_stop(unsigned node);
+void sim_server_crash(unsigned node); /* running, else: nothing */
+bool sim_server_running(unsigned node);
+void sim_server_collect(unsigned node); /* its counts, before it goes */
 
 #endif

@@ -255,7 +255,8 @@ void sim_reset(uint64_t seed)
 #define TAIL_LINES 60u
 #define TAIL_WIDTH 200u
 
-static const char *const host_names[HOSTS] = {"server", "client A", "client B", "reader"};
+static const char *const host_names[HOSTS] = {"server a", "server b", "server c", "server d",
+					      "client A", "client B", "reader"};
 static char tail[TAIL_LINES][TAIL_WIDTH];
 static unsigned tail_count; /* ever */
 

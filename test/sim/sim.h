@@ -26,7 +26,14 @@
 struct heap;
 
 /* Machines. A power cut, a partition or a crash concerns one of them. */
-enum sim_host { HOST_SERVER, HOST_CLIENT_A, HOST_CLIENT_B, HOST_READER, HOSTS };
+#define NODES_MOST 4u /* servers, each with a disk of its own: node n is on HOST_SERVER + n */
+enum sim_host {
+	HOST_SERVER,
+	HOST_CLIENT_A = HOST_SERVER + NODES_MOST,
+	HOST_CLIENT_B,
+	HOST_READER,
+	HOSTS
+};
 
 /* A program that runs: owns memory, loops and ends of connections, all of which vanish with it. */
 struct sim_process {
@@ -35,7 +42,8 @@ struct sim_process {
 	uint64_t frozen_until; /* simulated time; its threads do nothing before */
 	struct heap *heap;
 	unsigned loops; /* ever made */
-	void (*stopped)(void); /* it called loop_stop() on its first loop; see sim_loop.c */
+	/* It called loop_stop() on its first loop; see loop.c. */
+	void (*stopped)(struct sim_process *process);
 };
 
 struct sim_event {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * state.c - what dstd remembers across starts, on the server's own disk. Replaces state.h. What was
+ * state.c - what each dstd remembers across starts, on a disk of its own machine. Replaces state.h. What was
  * stored is durable. The server may be killed while it stores: it never learns how that ended.
  */
 #include "test/sim/state.h"
@@ -12,42 +12,48 @@
 #include <errno.h>
 #include <string.h>
 
-struct state {
-	char unused;
-};
-
-static struct {
+/* A server's folder. */
+static struct folder {
 	bool known, export_known;
 	uint8_t server_id[DST_ID_SIZE];
 	struct state_export export;
-	unsigned fail_percent, kill_permille;
-	void (*kill)(void);
-} disk;
+} folders[NODES_MOST];
+
+struct state {
+	struct folder *folder;
+};
+
+static unsigned fail_percent, kill_permille;
+static void (*kill_fn)(unsigned node);
 
 void state_reset(void)
 {
-	memset(&disk, 0, sizeof(disk));
+	memset(folders, 0, sizeof(folders));
+	fail_percent = kill_permille = 0;
 }
 
-void state_lose(void)
+void state_lose(unsigned node)
 {
-	disk.export_known = disk.known = false;
+	folders[node].export_known = folders[node].known = false;
 }
 
 void state_set_failing(unsigned percent)
 {
-	disk.fail_percent = percent;
+	fail_percent = percent;
 }
 
-void state_set_killing(unsigned permille, void (*kill)(void))
+void state_set_killing(unsigned permille, void (*kill)(unsigned node))
 {
-	disk.kill_permille = permille;
-	disk.kill = kill;
+	kill_permille = permille;
+	kill_fn = kill;
 }
 
 struct state *state_open(void)
 {
-	return heap_calloc(1, sizeof(struct state));
+	struct state *state = heap_calloc(1, sizeof(*state));
+
+	state->folder = &folders[sim.current->host - HOST_SERVER];
+	return state;
 }
 
 void state_close(struct state **state)
@@ -58,38 +64,42 @@ void state_close(struct state **state)
 
 void state_server_id(struct state *state, uint8_t id[DST_ID_SIZE])
 {
-	if (!disk.known)
-		random_bytes(disk.server_id, DST_ID_SIZE);
-	disk.known = true;
-	memcpy(id, disk.server_id, DST_ID_SIZE);
+	struct folder *folder = state->folder;
+
+	if (!folder->known)
+		random_bytes(folder->server_id, DST_ID_SIZE);
+	folder->known = true;
+	memcpy(id, folder->server_id, DST_ID_SIZE);
 }
 
 void state_export_load(struct state *state, const char *name, const char *path,
 		       struct state_export *out)
 {
-	if (!disk.export_known) {
-		disk.export = (struct state_export){.epoch.counter = 1};
-		random_bytes(disk.export.uuid, DST_ID_SIZE);
-		random_bytes(disk.export.epoch.uuid, DST_ID_SIZE);
-		random_bytes(disk.export.instance, DST_ID_SIZE);
+	struct folder *folder = state->folder;
+
+	if (!folder->export_known) {
+		folder->export = (struct state_export){.epoch.counter = 1};
+		random_bytes(folder->export.uuid, DST_ID_SIZE);
+		random_bytes(folder->export.epoch.uuid, DST_ID_SIZE);
+		random_bytes(folder->export.instance, DST_ID_SIZE);
 	}
-	disk.export_known = true;
-	*out = disk.export;
+	folder->export_known = true;
+	*out = folder->export;
 }
 
 int state_export_store(struct state *state, const char *name, const char *path,
 		       const struct state_export *in)
 {
-	bool dies = sim_permille(disk.kill_permille), stored = !dies || sim_chance(50);
+	bool dies = sim_permille(kill_permille), stored = !dies || sim_chance(50);
 
-	if (sim_chance(disk.fail_percent)) {
+	if (sim_chance(fail_percent)) {
 		sim_count(COUNT_STATE_ERRORS);
 		sim_trace("state: storing fails");
 		return EIO;
 	}
 	if (stored)
-		disk.export = *in;
+		state->folder->export = *in;
 	if (dies)
-		disk.kill();
+		kill_fn((unsigned)(state->folder - folders));
 	return 0; /* if it dies, nobody hears of it */
 }

@@ -65,7 +65,7 @@ void offload_submit(struct offload *offload, struct offload_job *work)
 	if (job->next)
 		job->next->link = &job->next;
 	*list = job;
-	sim_event_set(&job->event, sim_random(disk_is_slow() ? SEC : JOB_LATENCY));
+	sim_event_set(&job->event, sim_random(disk_is_slow(sim.current->host) ? SEC : JOB_LATENCY));
 }
 
 void offload_free(struct offload **offload)

@@ -7,6 +7,7 @@
 #include "test/sim/disk.h"
 #include "test/sim/model.h"
 #include "test/sim/people.h"
+#include "test/sim/shape.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -37,7 +38,7 @@ static struct user users[WORKLOAD_USERS_MOST + 1]; /* the last one checks all in
 static unsigned begun, done, under_way;
 static enum sim_host current_host;
 static unsigned current_life;
-static bool paused;
+static bool paused, nobody; /* begins nothing: for a while; until the next client is in use */
 static bool reattached[HOSTS], challenged[HOSTS], replaced[HOSTS], sound, ever_unsound;
 static uint64_t served[HOSTS];
 static void (*check_then)(void);
@@ -96,6 +97,9 @@ static bool error_expected(const struct user *u, int error)
 	if (u->op.type == SIM_FLUSH && error == EIO && sim_client_losses(u->host) &&
 	    (!config.kept || ever_unsound || reattached[u->host]))
 		return true;
+	/* Source and destination on different nodes, or a source that may differ from node to node. */
+	if (error == EOPNOTSUPP && u->op.type == SIM_COPY)
+		return shape.nodes > 1;
 	if (error == ENOSPC || error == EIO)
 		return !config.strict || u->unsound;
 	return false;
@@ -115,7 +119,7 @@ static void judge_error(struct user *u, int error)
 /* Of cells whose content is known for certain. */
 static void judge_hash(const struct user *u, const uint8_t *hash)
 {
-	static uint8_t content[DISK_CELLS_MOST * CELL];
+	static uint8_t content[MODEL_CELLS_MOST * CELL];
 	struct checksum_range *sum;
 	uint8_t expected[16];
 
@@ -166,7 +170,8 @@ static void judge_memory(const struct user *u)
 {
 	uint64_t most = config.keeps, has;
 
-	if (!config.kept || config.flushes || sim_random(8) || !sim_client_running(u->host))
+	if (!config.kept || config.flushes || shape.nodes > 1 || sim_random(8) ||
+	    !sim_client_running(u->host))
 		return;
 	for (unsigned i = 0; i < config.users; i++)
 		most += 2 * SMALL_MOST * CELL;
@@ -240,13 +245,14 @@ static enum sim_op_type choose_type(void)
 
 static void choose_range(unsigned *first, unsigned *count)
 {
-	unsigned cells = sim_chance(80) ? config.hot : config.cells;
+	bool hot = sim_chance(80);
+	unsigned cells = hot ? config.hot : config.cells;
 	unsigned most = sim_chance(LARGE_PERCENT) && config.flushes ? config.cells : SMALL_MOST;
 
 	if (most > cells)
 		most = cells;
 	*count = 1 + (unsigned)sim_random(most);
-	*first = (unsigned)sim_random(cells - *count + 1);
+	*first = (hot ? config.hot_from : 0) + (unsigned)sim_random(cells - *count + 1);
 }
 
 /* A source apart from the destination; the destination is made to fit. */
@@ -262,12 +268,13 @@ static void choose_source(struct user *u, unsigned *first, unsigned *count)
 	u->op.copy_from = (uint64_t)u->model.from * CELL;
 }
 
+/* What a mirror discards reads as zeros, on every node. */
 static enum model_type model_type_of(enum sim_op_type type)
 {
-	return type == SIM_WRITE    ? MODEL_WRITE
-	       : type == SIM_ZEROES ? MODEL_ZEROES
-	       : type == SIM_COPY   ? MODEL_COPY
-				    : MODEL_DISCARD;
+	return type == SIM_WRITE                      ? MODEL_WRITE
+	       : type == SIM_COPY                     ? MODEL_COPY
+	       : type == SIM_ZEROES || shape.mirrored ? MODEL_ZEROES
+						      : MODEL_DISCARD;
 }
 
 static void submit(struct user *u)
@@ -336,7 +343,8 @@ static void on_next(void *arg)
 
 	if (u->busy || begun >= config.operations)
 		return;
-	if (paused || !sim_client_running(current_host) || !sim_client_size(current_host)) {
+	if (paused || nobody || !sim_client_running(current_host) ||
+	    !sim_client_size(current_host)) {
 		sim_event_set(&u->next, 50 * MS); /* it isn't there yet */
 		return;
 	}
@@ -360,6 +368,7 @@ void workload_use(enum sim_host host, unsigned life)
 {
 	current_host = host;
 	current_life = life;
+	nobody = false;
 	challenged[host] = replaced[host] = false;
 	for (unsigned i = 0; i < config.users; i++)
 		if (!users[i].busy && !users[i].next.place)
@@ -373,6 +382,7 @@ void workload_pause(bool pause)
 
 void workload_client_dead(enum sim_host host)
 {
+	nobody |= host == current_host;
 	for (unsigned i = 0; i <= WORKLOAD_USERS_MOST; i++) {
 		struct user *u = &users[i];
 
@@ -481,6 +491,15 @@ unsigned workload_under_way(void)
 	return under_way;
 }
 
+unsigned workload_under_way_at(enum sim_host host)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i <= WORKLOAD_USERS_MOST; i++)
+		count += users[i].busy && users[i].host == host;
+	return count;
+}
+
 void workload_explain_stuck(void)
 {
 	char text[128];
@@ -504,7 +523,7 @@ void workload_reset(const struct workload_config *c)
 	memset(served, 0, sizeof(served));
 	memset(reattached, 0, sizeof(reattached));
 	begun = done = under_way = 0;
-	paused = false;
+	paused = nobody = false;
 	sound = true;
 	ever_unsound = false;
 	for (unsigned i = 0; i < config.users; i++) {

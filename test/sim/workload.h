@@ -15,6 +15,7 @@ struct workload_config {
 	unsigned hot; /* cells that most operations fall on */
 	uint64_t think; /* nanoseconds between the operations of a caller, at most */
 	unsigned cancel_permille; /* of the operations */
+	unsigned hot_from; /* where they begin */
 	bool strict; /* nothing may fail: the client tries for ever and the disk is sound */
 	bool kept; /* the client keeps what it may have to write anew */
 	uint64_t keeps; /* bytes of it, at most, before it makes room */
@@ -46,6 +47,7 @@ void workload_set_sound(bool sound); /* the disk is: errors are not expected fro
 
 unsigned workload_done(void); /* operations completed or given up */
 unsigned workload_under_way(void);
+unsigned workload_under_way_at(enum sim_host host);
 void workload_explain_stuck(void); /* fails, and says what doesn't complete */
 
 /* Reads all, flushes, and judges both; calls `then` when done. Nothing is under way. */

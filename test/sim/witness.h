@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* witness.h - the faults of what clients remember of their mirrors. */
+#ifndef TEST_SIM_WITNESS_H
+#define TEST_SIM_WITNESS_H
+
+#include "test/sim/sim.h"
+
+void witness_reset(void);
+void witness_lose(enum sim_host host); /* the client's state folder is gone; while that is down */
+void witness_set_failing(unsigned percent); /* of the times that one is to be saved, anywhere */
+/* A rename whose folder wasn't synced yet may be undone. After the client's process is gone. */
+void witness_power_cut(enum sim_host host);
+
+#endif
