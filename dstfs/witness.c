@@ -262,8 +262,8 @@ static void run_save(struct offload_job *job)
 		log_error("volume %s: the witness %s can't be kept: %s", w->volume, w->path,
 			  strerror(w->error));
 	pthread_mutex_lock(&w->lock);
+	w->writing = false; /* first: once that is posted, the next one may begin */
 	loop_post(w->loop, &w->ended);
-	w->writing = false;
 	pthread_cond_signal(&w->written);
 	pthread_mutex_unlock(&w->lock);
 }
