@@ -54,6 +54,7 @@ for ((cycle = 1; cycle <= cycles; cycle++)); do
 	wait_sync 60 in-sync
 done
 end_ledger
+wait_equal 60
 check_ledger "$VOL" acked
 stop_dstfs
 check_ledger "$T/power.a/disk" acked
