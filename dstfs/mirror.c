@@ -492,6 +492,7 @@ struct target *mirror_new(const struct mirror_setup *setup)
 	mirror->base = (struct target){.ops = &mirror_ops,
 				       .policy = setup->policy,
 				       .state = TARGET_CONNECTING,
+				       .writable = true,
 				       .patiences = 1,
 				       .changed = setup->changed,
 				       .changed_arg = setup->changed_arg};

@@ -146,6 +146,7 @@ void mirror_super_written(struct mirror_node *node, bool good);
 void mirror_join_start(struct mirror *mirror); /* all nodes are known */
 void mirror_join_look(struct mirror *mirror); /* at nodes that came or went */
 void mirror_join_lost(struct mirror_node *node); /* it has left the set: looked at again later */
+/* Has every node told whether it is there, and is nothing under way that would start the mirror? */
 bool mirror_all_heard(const struct mirror *mirror);
 
 /* mirror_begin.c: joining.start says that it may, and who is what. */

@@ -11,6 +11,7 @@
 
 #define LEAST_RETRY CLOCK_SEC /* of a node that failed; doubled each time */
 #define MOST_RETRY (300 * CLOCK_SEC)
+#define HEAR_PATIENCE CLOCK_SEC /* at the start, with nodes that say nothing at all */
 
 struct node_reading {
 	struct mirror_node *node;
@@ -231,10 +232,19 @@ static void read_node(struct mirror_node *node, uint64_t size)
 
 bool mirror_all_heard(const struct mirror *mirror)
 {
-	for (unsigned i = 0; i < mirror->node_count; i++)
-		if (!mirror->nodes[i].heard && !mirror->nodes[i].removed &&
-		    mirror->nodes[i].target->state != TARGET_READY)
+	if (mirror->phase == MIRROR_STARTING)
+		return false;
+	for (unsigned i = 0; i < mirror->node_count; i++) {
+		const struct mirror_node *node = &mirror->nodes[i];
+		bool there = node->target->state == TARGET_READY;
+
+		if (node->removed)
+			continue;
+		if (there ? mirror->phase == MIRROR_WAITING && !node->read &&
+				    node->state != MIRROR_NODE_REFUSED
+			  : !node->heard)
 			return false;
+	}
 	return true;
 }
 
@@ -263,6 +273,16 @@ static bool all_read(const struct mirror *mirror)
 	return true;
 }
 
+/* Is somebody still to be heard of, whom it would be rash to call missing? */
+static bool listening(const struct mirror *mirror, uint64_t now)
+{
+	const struct mirror_joining *j = &mirror->work->joining;
+	uint64_t begun = j->wait_until - mirror->options.start_wait;
+
+	return now < j->wait_until && now - begun < HEAR_PATIENCE && !all_read(mirror) &&
+	       !mirror_all_heard(mirror);
+}
+
 static unsigned fill_found(struct mirror *mirror)
 {
 	struct mirror_joining *j = &mirror->work->joining;
@@ -288,6 +308,10 @@ static void judge(struct mirror *mirror)
 	int error = load_witness(mirror);
 	enum mirror_verdict verdict;
 
+	if (listening(mirror, now)) {
+		mirror_home_later(mirror, HEAR_PATIENCE);
+		return;
+	}
 	j->judged = true;
 	if (error && !mirror->options.start.force && !mirror->options.start.resolve) {
 		mirror_set_reason(mirror,
@@ -298,7 +322,7 @@ static void judge(struct mirror *mirror)
 		return;
 	}
 	if (!present) {
-		mirror_set_reason(mirror, "no node has answered so far");
+		mirror_set_reason(mirror, "%s", ""); /* what the nodes say tells more */
 		return;
 	}
 	verdict = mirror_start_judge(&j->start, j->found, mirror->node_count, &mirror->witness,
