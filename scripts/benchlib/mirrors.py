@@ -65,7 +65,7 @@ def start_qsd_quorum(rig, images, settings):
 
 
 def quorum_candidates():
-    """Each server at its best settings in the other comparison, more or less of the client."""
+    """Either server at its settings, with the export in the main loop or a thread of its own."""
     servers = [{"server": "nbdkit", "threads": threads} for threads in (1, 2, 4)]
     servers += [{"server": "qemu-nbd", "cache": "writeback", "aio": "threads"},
                 {"server": "qemu-nbd", "cache": "writeback", "aio": "io_uring"}]
@@ -75,6 +75,9 @@ def quorum_candidates():
 
 QUORUM_FOUND = {
     "": {"server": "nbdkit", "threads": 2},
+    "seqwrite": {"server": "nbdkit", "threads": 2, "iothread": True},
+    "syncwrite-4": {"server": "nbdkit", "threads": 1},
+    "fsync": {"server": "nbdkit", "threads": 4},
 }
 
 SUITE = Suite([
