@@ -442,6 +442,7 @@ void copy_watch_resync(struct mirror_copy *copy)
 			*progress = (struct copy_progress){0};
 		} else if (!progress->total) {
 			progress->total = copy_resync_left(mirror, node);
+			copy->unlike = 0;
 			copy->jobs[COPY_RESYNC].cursor = 0;
 		}
 	}
