@@ -38,13 +38,19 @@ static char *cell_text(const struct subject *subject, const struct field *field)
 	return human_field(subject->object, field->name);
 }
 
-/* A map by its name; a node by its own, which one alone doesn't have, and its URI. */
+/*
+ * A node by its name, which one alone doesn't have, and its URI; a map by what it is, or if it is a node of
+ * a mirror by its name too, which says that: "stripe(c,d)".
+ */
 static char *cell_node(const struct subject *subject, const struct field *field)
 {
 	const bool is_map = json_object_get(subject->object, "map");
-	const bool named = !is_map && json_object_get(subject->object, "name");
+	const bool has_name = json_object_get(subject->object, "name");
+	const bool named = !is_map && has_name;
 	char *name = named ? human_field(subject->object, "name") : human_format("%s", "");
-	char *what = human_field(subject->object, is_map ? "map" : field->name);
+	char *what = human_field(subject->object, !is_map    ? field->name
+						  : has_name ? "name"
+							     : "map");
 	char *text = human_format("%*s%s%s%s", (int)(2 * subject->depth), "", name,
 				  named ? " " : "", what);
 
@@ -201,9 +207,8 @@ static const struct field node_fields[] = {
 	{"VOLUME", 0, cell_owner, "name"},
 	{"NODE", 0, cell_node, "uri"},
 	{"STATE", 0, cell_text, "state"},
-	{"SYNC", TABLE_QUIET, cell_text, "sync"},
 	{"FOR", TABLE_RIGHT, cell_duration, "state_for_s"},
-	{"MIRROR", TABLE_QUIET, cell_text, "sync"},
+	{"SYNC", TABLE_QUIET, cell_text, "sync"},
 	{"FOR", TABLE_RIGHT | TABLE_QUIET, cell_duration, "sync_for_s"},
 	{"PEER", 0, cell_text, "peer"},
 	{"SESSION", 0, cell_id, "session"},

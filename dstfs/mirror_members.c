@@ -46,18 +46,32 @@ static enum mirror_node_state unused_state(const struct mirror_member *member)
 				   : MIRROR_NODE_UNKNOWN;
 }
 
+/* One that nobody has seen is what it must be, until it comes and says so itself. */
+static void look_at_stranger(struct mirror_node *node)
+{
+	const struct mirror *mirror = node->mirror;
+	bool there = node->target->state == TARGET_READY, out;
+	unsigned slot;
+
+	out = node->state == MIRROR_NODE_DETACHED || node->state == MIRROR_NODE_SUSPENDED;
+	if (there && out) {
+		node->state = MIRROR_NODE_UNKNOWN;
+		node->read = false;
+		mirror_home_poke(node->mirror);
+	}
+	slot = !there && node->state == MIRROR_NODE_UNKNOWN ? mirror_members_slot(node)
+							    : MIRROR_NO_SLOT;
+	if (slot != MIRROR_NO_SLOT)
+		node->state = unused_state(&mirror->super.members[slot]);
+}
+
 void mirror_members_look(struct mirror *mirror)
 {
 	for (unsigned i = 0; i < mirror->node_count; i++) {
 		struct mirror_node *node = &mirror->nodes[i];
 
-		if (mirror->phase == MIRROR_RUNNING && node->state == MIRROR_NODE_UNKNOWN &&
-		    node->slot == MIRROR_NO_SLOT && node->target->state != TARGET_READY) {
-			unsigned slot = mirror_members_slot(node);
-
-			if (slot != MIRROR_NO_SLOT)
-				node->state = unused_state(&mirror->super.members[slot]);
-		}
+		if (mirror->phase == MIRROR_RUNNING && node->slot == MIRROR_NO_SLOT)
+			look_at_stranger(node);
 		if (node->state != node->noted_state || !node->since) {
 			node->noted_state = node->state;
 			node->since = clock_now();

@@ -180,3 +180,26 @@ expect_match "compared with the others as a whole" node dirty b
 wait_until 60 is in-sync || fail "b is not in sync: $(node_state b)"
 end_volume
 cmp -n "$size" a.img b.img
+
+# A mirror inside a tree: its nodes are found by their names, maps among them.
+truncate -s 8M c.img d.img e.img f.img
+cat >tree.conf <<CONF
+[volume vol0]
+map = linear(mirror(c, stripe(d, e)), f)
+node = c file://$T/c.img
+node = d file://$T/d.img
+node = e file://$T/e.img
+node = f file://$T/f.img
+CONF
+within 60 "$DSTCTL" mirror create vol0 --config tree.conf >create.log
+start_dstfs tree.conf
+wait_online "$MNT/vol0"
+node suspend 'stripe(d,e)' >/dev/null
+expect_match "stripe\(d,e\).*suspended" "$DSTCTL" status --mount "$MNT"
+expect_match "the last node in sync" node detach c
+for name in d f nobody; do
+	expect_match "no mirror with a node $name" node suspend $name
+done
+node resume 'stripe(d,e)' >/dev/null
+wait_until 20 is in-sync || fail "not in sync"
+stop_dstfs

@@ -77,7 +77,7 @@ static const char tree_shown[] =
 	"  VOLUME  NODE             STATE\n"
 	"  v       linear           away\n"
 	"  v         a file:///a    ready\n"
-	"  v         stripe         away\n"
+	"  v         stripe(b,c)    away\n"
 	"  v           b dst://h/b  ready\n"
 	"  v           c dst://h/c  away\n"
 	"      reset\n"

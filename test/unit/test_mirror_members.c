@@ -162,9 +162,11 @@ static void it_stays_suspended_when_the_client_starts_anew(void **state)
 	f.options.start_wait = 0;
 	start();
 	assert_int_equal(state_of(1), MIRROR_NODE_SUSPENDED);
+	assert_int_equal(f.mirror->nodes[1].slot, MIRROR_NO_SLOT);
 	disk_revive(1);
 	retry_now();
 	assert_int_equal(state_of(1), MIRROR_NODE_SUSPENDED);
+	assert_int_equal(f.mirror->nodes[1].slot, 1); /* now it is known */
 	obey("node-resume", "b");
 	bring_up_to_date();
 	check_equal();
