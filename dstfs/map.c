@@ -103,6 +103,14 @@ static void update(struct map *map)
 		map->base.changed(map->base.changed_arg);
 }
 
+void map_look(struct map *map)
+{
+	pthread_mutex_lock(&map->lock);
+	if (map->started)
+		look(map);
+	pthread_mutex_unlock(&map->lock);
+}
+
 /* ---- children ---- */
 
 struct map_child *map_next_child(struct target *target, const char *name)

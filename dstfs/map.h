@@ -116,6 +116,9 @@ void map_start(struct target *map);
 /* What is wrong, until it is measured again; the first counts. With the lock held. */
 __attribute__((format(printf, 2, 3))) void map_complain(struct map *map, const char *format, ...);
 
+/* A child's state has changed, which it may not have told yet: takes note of it. Any thread. */
+void map_look(struct map *map);
+
 /* For measure: has every child a size? Complains of those that have less than `least` bytes, and
  * returns false then too. With the lock held. */
 bool map_sizes_known(struct map *map, uint64_t least);

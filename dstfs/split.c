@@ -112,6 +112,8 @@ static void child_done(struct request *request, int error)
 	*(child->previous ? &child->previous->next : &work->children) = child->next;
 	if (child->next)
 		child->next->previous = child->previous;
+	if (error && child->target->state != TARGET_READY)
+		map_look(port->split->map); /* the error must not be told before the state */
 	if (error)
 		note_error(work, child->part->at, error);
 	else if (!work->error)

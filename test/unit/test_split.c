@@ -463,6 +463,16 @@ static void a_fence_of_one_fails_all(void **state)
 	assert_int_equal(end(submit(REQUEST_READ, 0, CHUNK, NULL)), 0);
 }
 
+/* Who hears of the error may ask for the state at once: a mirror must not take a fence for a failure. */
+static void a_fence_is_known_before_what_failed_for_it_is_told(void **state)
+{
+	make(0, 2);
+	m.fakes[1].base.state = TARGET_FENCED; /* and tells it later */
+	m.fakes[1].error = EIO;
+	assert_int_equal(end(submit(REQUEST_WRITE, CHILD_SIZE, CHUNK, pattern)), EIO);
+	assert_int_equal(m.map->state, TARGET_FENCED);
+}
+
 static void a_child_is_never_asked_beyond_its_end(void **state)
 {
 	make(0, 2);
@@ -539,6 +549,7 @@ int main(void)
 		MAP_TEST(extents_are_joined_in_order_and_bounded),
 		MAP_TEST(extents_of_a_linear_map_run_on),
 		MAP_TEST(a_fence_of_one_fails_all),
+		MAP_TEST(a_fence_is_known_before_what_failed_for_it_is_told),
 		MAP_TEST(a_child_is_never_asked_beyond_its_end),
 		MAP_TEST(a_completion_may_submit_the_same_request),
 	};
