@@ -62,6 +62,7 @@ struct disk {
 	int write_error, read_error, flush_error, metadata_error;
 	uint64_t bad_offset; /* of a sector that can't be read; UINT64_MAX: none */
 	unsigned reads, writes, flushes; /* of data */
+	struct request last; /* a copy of the last WRITE of data */
 	_Atomic uint64_t losses;
 	uint64_t data_size; /* of the mirror; beyond is metadata */
 	bool mapped[DISK_SIZE / DISK_GRAIN]; /* not a hole */
@@ -198,6 +199,8 @@ static int disk_carry_out(struct disk *disk, struct request *request)
 	case REQUEST_WRITE:
 	case REQUEST_WRITE_ZEROES:
 		disk->writes += !is_metadata(disk, request);
+		if (!is_metadata(disk, request))
+			disk->last = *request;
 		if (disk->write_error)
 			return disk->write_error;
 		if (disk->metadata_error && is_metadata(disk, request))

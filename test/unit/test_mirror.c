@@ -266,6 +266,42 @@ static void creating_spares_what_is_there(void **state)
 	fixture_end();
 }
 
+/* Into a region that is marked: to all nodes the same bytes, one digest, and nothing else at all. */
+static void a_write_costs_what_the_nodes_cost(void **state)
+{
+	struct io io = {.done = false};
+
+	begin_in_sync(3);
+	f.policy.checksum = true;
+	start();
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	settle();
+	records_forget();
+	for (unsigned i = 0; i < 100; i++) {
+		io_write_begin(&io, i % 16 * 4096, 4096, 2);
+		assert_false(f.mirror->home_posted);
+		for (unsigned turns = 0; !io.done; turns++) {
+			one_turn();
+			assert_in_range(turns, 0, 2);
+		}
+		assert_false(f.mirror->home_posted);
+		assert_false(f.mirror->ports[0].wake_posted);
+		for (unsigned d = 0; d < 3; d++) {
+			const struct request *last = &f.disks[d].last;
+
+			assert_ptr_equal(last->data, io.buf->data);
+			assert_ptr_equal(last->buf, io.buf);
+			assert_true(last->has_digest);
+			assert_int_equal(last->digest, io.request.digest);
+		}
+		io_write_end(&io);
+	}
+	assert_int_equal(f.record_count, 300); /* of which none is metadata, or a flush */
+	assert_int_equal(counter_get(&f.mirror->ports[0].counters.marks), 1);
+	stop();
+	fixture_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +318,7 @@ int main(void)
 		cmocka_unit_test(a_clean_end_leaves_plain_equal_images),
 		cmocka_unit_test(after_a_crash_what_was_marked_is_read_from_one_side),
 		cmocka_unit_test(creating_spares_what_is_there),
+		cmocka_unit_test(a_write_costs_what_the_nodes_cost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
