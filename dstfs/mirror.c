@@ -303,7 +303,7 @@ static const char *sync_word(const struct mirror *mirror)
 	mirror_mask in_sync = mirror->read_set;
 
 	if (mirror->phase != MIRROR_RUNNING || mirror->unrecorded || mirror->no_quorum ||
-	    !any_in_sync_ready(mirror))
+	    mirror->unmarkable || !any_in_sync_ready(mirror))
 		return "failed";
 	if (mirror->write_set != in_sync)
 		return "resyncing";

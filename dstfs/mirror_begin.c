@@ -266,7 +266,8 @@ void mirror_begin(struct mirror *mirror)
 	mirror->super = j->found[j->start.newest].super;
 	mirror->read_set = mirror->write_set = 0;
 	mirror->failed = 0;
-	mirror->unrecorded = mirror->no_quorum = false;
+	mirror->unrecorded = mirror->no_quorum = mirror->unmarkable = false;
+	mirror->work->changing.tried = false;
 	mirror->read_only = is_read_only(mirror);
 	mirror->witnessed = mirror->witness.known &&
 			    !memcmp(&mirror->witness.generation, &mirror->super.generation,

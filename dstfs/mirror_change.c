@@ -87,7 +87,8 @@ static bool witness_is_due(const struct mirror *mirror)
 
 bool mirror_change_due(const struct mirror *mirror)
 {
-	if (mirror->phase != MIRROR_RUNNING && mirror->phase != MIRROR_STARTING)
+	if ((mirror->phase != MIRROR_RUNNING && mirror->phase != MIRROR_STARTING) ||
+	    clock_now() < mirror->work->changing.memory_at)
 		return false;
 	return mirror->changes || witness_is_due(mirror) ||
 	       (mirror->failed & mirror->write_set && !mirror->read_only) ||
@@ -116,7 +117,10 @@ static void give_up(struct mirror *mirror, int error)
 {
 	struct mirror_changing *c = changing_of(mirror);
 
-	if (error != ECANCELED && !c->first) {
+	if (error == ENOMEM && !c->first) { /* who waits goes on waiting */
+		atomic_fetch_or(&mirror->failed, c->failed);
+		c->memory_at = clock_now() + MIRROR_RETRY_INTERVAL;
+	} else if (error != ECANCELED && !c->first) {
 		mirror->unrecorded = true;
 		mirror_set_reason(mirror, "writing waits, and fails after a while: no node could "
 					  "record which others are absent; that is tried again");

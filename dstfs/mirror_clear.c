@@ -117,11 +117,15 @@ static void on_flushed(struct mirror_batch *batch, void *arg)
 
 	mirror_batch_free(&batch);
 	if (failed && !mirror->ending)
-		mirror_report_failed(mirror, failed);
-	if (failed || mirror->phase != MIRROR_RUNNING)
+		mirror_report_own_failed(mirror, failed);
+	/* One that lost something may have told that in another flush, before this one. */
+	if (failed || mirror_lossy(mirror, mirror->write_set) || mirror->phase != MIRROR_RUNNING) {
 		give_up(mirror);
-	else
+		clearing_of(mirror)->retry_at = clock_now() + MIRROR_RETRY_INTERVAL;
+		mirror_home_later(mirror, MIRROR_RETRY_INTERVAL);
+	} else {
 		clearing_of(mirror)->flushed = true;
+	}
 	mirror_home_poke(mirror);
 }
 
@@ -219,7 +223,7 @@ static void on_written(struct mirror_batch *batch, void *arg)
 
 	mirror_batch_free(&batch);
 	if (failed && !mirror->ending)
-		mirror_report_failed(mirror, failed);
+		mirror_report_own_failed(mirror, failed);
 	for (unsigned i = 0; i < MIRROR_MAX_NODES; i++)
 		mirror_bits_fill(&mirror->missed[i].settling, false);
 	give_back(mirror);
@@ -269,7 +273,10 @@ static bool become_in_sync(struct mirror *mirror, struct mirror_change *change,
 
 static void on_in_sync(struct mirror *mirror, struct mirror_change *change, int error)
 {
-	((struct mirror_node *)change->arg)->changing = false;
+	struct mirror_node *node = change->arg;
+
+	node->changing = false;
+	node->retry_at = clock_now() + (error ? MIRROR_RETRY_INTERVAL : 0);
 	mirror_home_later(mirror, MIRROR_RETRY_INTERVAL);
 }
 
@@ -283,6 +290,7 @@ void mirror_clear_look(struct mirror *mirror)
 		struct mirror_node *node = &mirror->nodes[i];
 
 		if (node->state != MIRROR_NODE_RESYNC || node->changing ||
+		    clock_now() < node->retry_at ||
 		    mirror_region_to_copy(mirror, node, 0) < mirror->regions)
 			continue;
 		if (mirror_bits_next(&mirror->missed[node->slot].bits, 0) < mirror->regions) {
@@ -294,7 +302,8 @@ void mirror_clear_look(struct mirror *mirror)
 			.edit = become_in_sync, .done = on_in_sync, .arg = node};
 		mirror_change_submit(mirror, &node->change);
 	}
-	if (flush_now && !clearing_of(mirror)->active && take_copied(mirror))
+	if (flush_now && !clearing_of(mirror)->active &&
+	    clock_now() >= clearing_of(mirror)->retry_at && take_copied(mirror))
 		flush(mirror);
 }
 

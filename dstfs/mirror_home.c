@@ -34,6 +34,14 @@ void mirror_report_failed(struct mirror *mirror, mirror_mask nodes)
 	mirror_home_poke(mirror);
 }
 
+bool mirror_report_own_failed(struct mirror *mirror, mirror_mask nodes)
+{
+	if (!(mirror->read_set & ~nodes))
+		return false;
+	mirror_report_failed(mirror, nodes);
+	return true;
+}
+
 void mirror_report_unreadable(struct mirror *mirror, unsigned node, struct range range)
 {
 	pthread_mutex_lock(&mirror->repairs_lock);
@@ -74,7 +82,7 @@ static void next_turn(struct mirror *mirror)
 {
 	if (mirror_change_due(mirror))
 		mirror_change_begin(mirror);
-	else if (mirror->phase == MIRROR_RUNNING && mirror->wants && !mirror->unrecorded)
+	else if (mirror_marks_due(mirror))
 		mirror_marks_begin(mirror);
 	else if (mirror->phase == MIRROR_RUNNING && mirror->work->clearing.flushed)
 		mirror_clear_write(mirror);

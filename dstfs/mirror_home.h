@@ -17,6 +17,7 @@
 /* mirror_marks.c: regions are being marked. */
 struct mirror_marking {
 	struct mirror_bits bits; /* those */
+	uint64_t retry_at; /* none before: the last could not be begun, or no node has taken it */
 };
 
 /* mirror_clear.c: what is idle is being cleared. */
@@ -26,6 +27,7 @@ struct mirror_clearing {
 	struct mirror_bits bits; /* marked, and being cleared */
 	struct range_hold *holds[MIRROR_CLEAR_RUNS]; /* of their runs */
 	unsigned hold_count;
+	uint64_t retry_at; /* what was copied is not flushed before: that has just failed */
 	bool active;
 	bool flushed; /* waits for its turn to write the maps */
 };
@@ -35,6 +37,7 @@ struct mirror_changing {
 	/* While mirror->unrecorded: tried again then (nanoseconds), or when more nodes are there. */
 	uint64_t retry_at;
 	mirror_mask ready; /* those that were */
+	uint64_t memory_at; /* there was none: nothing is begun before (nanoseconds) */
 	struct mirror_change *change; /* NULL: nodes that failed are the only cause */
 	mirror_mask failed; /* they leave too */
 	struct mirror_super next; /* as it is to be */
@@ -93,6 +96,7 @@ void mirror_home_done(struct mirror *mirror); /* busy no more: the next one's tu
 int mirror_marks_init(struct mirror *mirror); /* bits for mirror->regions; 0 or ENOMEM */
 void mirror_marks_reset(struct mirror *mirror); /* all 0 */
 void mirror_marks_destroy(struct mirror *mirror);
+bool mirror_marks_due(const struct mirror *mirror);
 void mirror_marks_begin(struct mirror *mirror); /* marks what is wanted */
 /*
  * Adds a piece of a map to the batch: the regions of `bits` and, if it isn't NULL, of `more`. 0 or

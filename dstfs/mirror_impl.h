@@ -145,8 +145,10 @@ struct mirror_node {
 	bool partial;
 	/* By command: it is no member, and never will be; its place stays, for what may still name it. */
 	bool removed;
+	bool aged; /* by its superblock, which is older than one that it has acknowledged */
 	bool unsure; /* a superblock that failed may have been written: read before the next one */
-	uint64_t retry_at, retry_delay; /* FAILED: when it is looked at again, nanoseconds */
+	/* FAILED: when it is looked at again; RESYNC: before that it isn't made in sync. Nanoseconds. */
+	uint64_t retry_at, retry_delay;
 	bool changing; /* `change` is under way: its own, to join and to get in sync */
 	struct mirror_change change;
 };
@@ -190,6 +192,8 @@ struct mirror {
 	/* The last change could not be recorded: what users modify waits. There are too few nodes by
 	 * policy (quorum, min_nodes): that fails. Reads and copying go on. */
 	_Atomic bool unrecorded, no_quorum;
+	_Atomic bool
+		unmarkable; /* no node has taken the last marks: who waits for them has a limit */
 	_Atomic uint64_t generation; /* for people */
 	_Atomic unsigned members; /* how many there are, absent ones too */
 	unsigned regions, region_shift; /* set before the phase is RUNNING, then constant */
@@ -306,6 +310,12 @@ void mirror_home_poke(struct mirror *mirror);
  * they have left. Any thread.
  */
 void mirror_report_failed(struct mirror *mirror, mirror_mask nodes);
+
+/*
+ * The same, of what concerns the mirror itself. If all that are in sync have failed it, that tells
+ * nothing about one of them, and nobody leaves: false. Home.
+ */
+bool mirror_report_own_failed(struct mirror *mirror, mirror_mask nodes);
 
 /* A read failed at a node that is there: it should be rewritten from another one. Any thread. */
 void mirror_report_unreadable(struct mirror *mirror, unsigned node, struct range range);

@@ -45,8 +45,9 @@ static const char *judge_one(struct mirror_node *node)
 	if (member->state == MIRROR_FREE ||
 	    memcmp(member->id, found->members[found->self].id, DST_ID_SIZE) != 0)
 		return "it is not a member any more: dstctl mirror replace VOLUME NODE --force "
-		       "makes "
-		       "it one, and overwrites it";
+		       "makes it one, and overwrites it";
+	if (mirror_data_size(node->size) < mirror->super.data_size)
+		return "it is smaller than the mirror is by now";
 	other = mirror_node_of_slot(mirror, found->self);
 	if (other && other != node)
 		return "another node is the same member: one of them is a copy";
@@ -69,6 +70,7 @@ static bool become_inconsistent(struct mirror *mirror, struct mirror_change *cha
 	    node->target->state != TARGET_READY)
 		return false;
 	super->members[node->slot].state = MIRROR_INCONSISTENT;
+	super->members[node->slot].full |= node->aged;
 	return true;
 }
 
@@ -122,10 +124,16 @@ static void join_one(struct mirror_node *node)
 		return;
 	}
 	node->slot = node->found.self;
+	if (node->aged)
+		log_warn("volume %s: %s has an older superblock than it had acknowledged, so it "
+			 "was put back or has lost something: all of it is compared",
+			 mirror->volume, node->name);
 	if (is_kept_out(node))
 		return;
 	if (mirror->super.members[node->slot].state != MIRROR_ABSENT || mirror->read_only) {
-		mirror_join_lost(node); /* nothing to be done now: looked at again later */
+		mirror_node_set_reason(node, "it may lack data, and is not brought up to date "
+					     "while nothing is written");
+		mirror_join_lost(node); /* looked at again later */
 		return;
 	}
 	node->state = MIRROR_NODE_FAILED;
@@ -151,7 +159,7 @@ void mirror_look_again(struct mirror *mirror, struct mirror_node *node)
 		return;
 	node->state = MIRROR_NODE_UNKNOWN;
 	node->read = false;
-	node->retry_delay = 0;
+	node->retry_delay = node->retry_at = 0;
 	mirror_home_poke(mirror);
 }
 

@@ -74,6 +74,31 @@ unsigned mirror_incomplete_slots(const struct mirror *mirror)
 
 /* ---- marking ---- */
 
+/* They are wanted, later. */
+static void put_off(struct mirror *mirror)
+{
+	struct mirror_marking *marking = &mirror->work->marking;
+
+	mirror_bits_or(&mirror->wanted, &marking->bits);
+	mirror->wants = true;
+	marking->retry_at = clock_now() + MIRROR_RETRY_INTERVAL;
+	mirror_home_later(mirror, MIRROR_RETRY_INTERVAL);
+}
+
+static void set_unmarkable(struct mirror *mirror, bool value)
+{
+	static const char waiting[] = "writing waits, and fails after a while: no node has taken "
+				      "the marks of what is to be written";
+
+	if (mirror->unmarkable == value || mirror->phase != MIRROR_RUNNING)
+		return;
+	mirror->unmarkable = value;
+	mirror_wake_ports(mirror);
+	if (mirror->unrecorded || mirror->no_quorum)
+		return;
+	mirror_set_reason(mirror, "%s", value ? waiting : "");
+}
+
 static void on_marked(struct mirror_batch *batch, void *arg)
 {
 	struct mirror *mirror = arg;
@@ -83,11 +108,14 @@ static void on_marked(struct mirror_batch *batch, void *arg)
 	mirror_batch_free(&batch);
 	if (!failed) {
 		mirror_bits_or(&mirror->marked, &marking->bits);
+		set_unmarkable(mirror, false);
 		mirror_wake_ports(mirror);
-	} else { /* once more without them */
+	} else if (mirror_report_own_failed(mirror, failed)) { /* once more without them */
 		mirror_bits_or(&mirror->wanted, &marking->bits);
 		mirror->wants = true;
-		mirror_report_failed(mirror, failed);
+	} else {
+		put_off(mirror);
+		set_unmarkable(mirror, true);
 	}
 	mirror_bits_fill(&marking->bits, false);
 	mirror_home_done(mirror);
@@ -134,6 +162,12 @@ static int mark_piece(struct mirror *mirror, struct mirror_batch *batch, unsigne
 	return error;
 }
 
+bool mirror_marks_due(const struct mirror *mirror)
+{
+	return mirror->phase == MIRROR_RUNNING && mirror->wants && !mirror->unrecorded &&
+	       clock_now() >= mirror->work->marking.retry_at;
+}
+
 void mirror_marks_begin(struct mirror *mirror)
 {
 	struct mirror_bits *bits = &mirror->work->marking.bits;
@@ -156,11 +190,10 @@ void mirror_marks_begin(struct mirror *mirror)
 		return;
 	}
 	mirror_batch_free(&batch);
-	mirror_bits_or(&mirror->wanted, bits);
+	put_off(mirror);
 	mirror_bits_fill(bits, false);
 	mirror_out_of_memory(mirror);
 	mirror->busy = false; /* the retry's timer looks again */
-	mirror->wants = true;
 }
 
 /* ---- for copying ---- */

@@ -25,6 +25,8 @@ void mirror_node_judge(struct mirror_node *node,
 					sizeof(reason));
 
 	node->unsure = false;
+	node->aged =
+		!error && node->slot == node->found.self && node->found.sequence < node->sequence;
 	node->blank = error == ENOENT;
 	node->read = !error || node->blank;
 	mirror_node_set_reason(node, node->read ? "" : reason);

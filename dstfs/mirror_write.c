@@ -78,6 +78,7 @@ static void send_to_all(struct mirror_op *op)
 		return;
 	}
 	op->pending = op->sent;
+	op->since = 0;
 	mirror_op_enter(op, MIRROR_OP_SENT);
 	if (op->request->type == REQUEST_WRITE && mirror->base.policy->checksum)
 		compute_digest(op);
@@ -104,13 +105,16 @@ void mirror_write_go_on(struct mirror_op *op)
 		mirror_op_limit(op);
 		return;
 	}
-	op->since = 0;
+	if (!mirror->unmarkable)
+		op->since = 0;
 	regions_of(op, &first, &last);
 	if (!mirror_bits_all(&mirror->marked, first, last)) {
 		if (op->state != MIRROR_OP_SET) {
 			counter_add(&op->port->counters.marks, 1);
 			mirror_op_enter(op, MIRROR_OP_SET);
 		}
+		if (mirror->unmarkable)
+			mirror_op_limit(op);
 		mirror_bits_set_range(&mirror->wanted, first, last);
 		mirror->wants = true;
 		mirror_home_poke(mirror);

@@ -210,6 +210,12 @@ static void what_the_primary_has_lost_is_not_made_equal(void **state)
 	io_submit(&io, REQUEST_READ, 0, 4096);
 	disk_release(&f.disks[0]);
 	disk_release(&f.disks[1]);
+	f.disks[1].holds_metadata = true; /* it is in the set as long as that isn't recorded */
+	settle();
+	assert_int_equal(f.mirror->read_set, 3);
+	assert_false(io.done);
+	assert_int_equal(f.disks[1].image[0], 1);
+	disk_release(&f.disks[1]);
 	settle();
 	assert_int_equal(f.mirror->read_set, 2);
 	assert_true(io.done);
@@ -262,6 +268,126 @@ static void a_failed_mark_loses_the_node(void **state)
 	assert_int_equal(recorded(0, 2), MIRROR_ABSENT);
 	assert_int_equal(recorded(1, 2), MIRROR_ABSENT);
 	assert_int_equal(f.mirror->read_set, 3);
+	stop();
+	fixture_end();
+}
+
+/* Nobody is to blame, so nobody leaves; and it neither waits for ever nor tries without end. */
+static void what_no_node_can_mark_fails_after_a_while(void **state)
+{
+	struct io io = {.done = false};
+	struct loop_timer timer;
+	char reason[MIRROR_REASON_MAX];
+
+	begin_in_sync(2);
+	f.policy.timeout = 50 * CLOCK_MS;
+	start();
+	f.disks[0].metadata_error = f.disks[1].metadata_error = ENOSPC;
+	io_write_begin(&io, 0, 4096, 1);
+	settle();
+	assert_false(io.done);
+	f.target->ops->reason(f.target, reason, sizeof(reason));
+	assert_non_null(strstr(reason, "no node has taken the marks"));
+	assert_int_equal(loop_timer_init(&timer, f.worker.loop, stop_loop, f.worker.loop), 0);
+	while (!io.done) {
+		loop_timer_set(&timer, 10 * CLOCK_MS);
+		loop_run(f.worker.loop);
+	}
+	loop_timer_destroy(&timer);
+	assert_int_equal(io.error, EIO);
+	io_write_end(&io);
+	assert_int_equal(f.disks[0].image[0], 0);
+	assert_int_equal(f.mirror->read_set, 3);
+	f.disks[0].metadata_error = f.disks[1].metadata_error = 0;
+	f.mirror->work->marking.retry_at = 0;
+	assert_int_equal(do_write(0, 4096, 2), 0);
+	f.target->ops->reason(f.target, reason, sizeof(reason));
+	assert_string_equal(reason, "");
+	stop();
+	fixture_end();
+}
+
+static void what_no_node_can_flush_loses_nobody(void **state)
+{
+	begin_in_sync(2);
+	start();
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	f.disks[0].flush_error = f.disks[1].flush_error = EIO;
+	for (unsigned i = 0; i < 4; i++)
+		look_now();
+	assert_int_equal(f.mirror->read_set, 3);
+	assert_true(disk_map_bit(0, 0, 0));
+	f.disks[0].flush_error = f.disks[1].flush_error = 0;
+	for (unsigned i = 0; i < 3; i++)
+		look_now();
+	assert_false(disk_map_bit(0, 0, 0));
+	stop();
+	fixture_end();
+}
+
+/* The flush may be a good one, since another has told of the loss. */
+static void what_may_be_lost_stays_marked(void **state)
+{
+	begin_in_sync(2);
+	start();
+	no_copying();
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	for (unsigned i = 0; i < 2; i++)
+		look_now();
+	f.disks[0].holds = f.disks[1].holds = true;
+	look_now();
+	assert_true(f.mirror->work->clearing.active);
+	f.disks[0].losses++;
+	f.disks[1].losses++;
+	disk_release(&f.disks[0]);
+	disk_release(&f.disks[1]);
+	settle();
+	assert_true(disk_map_bit(0, 0, 0));
+	assert_true(mirror_bits_get(&f.mirror->marked, 0));
+	assert_true(mirror_bits_get(&f.mirror->suspect, 0));
+	stop();
+	fixture_end();
+}
+
+/* Its map of what it missed begins where it left: what was put back is older than that. */
+static void one_that_was_put_back_is_compared_as_a_whole(void **state)
+{
+	uint8_t *before = malloc(DISK_SIZE);
+
+	begin_in_sync(2);
+	memcpy(before, f.disks[1].image, DISK_SIZE);
+	start();
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	for (unsigned i = 0; i < 3; i++)
+		look_now(); /* not marked any more */
+	disk_die(1);
+	assert_int_equal(do_write(20 * REGION, 4096, 2), 0);
+	memcpy(f.disks[1].image, before, DISK_SIZE);
+	free(before);
+	disk_revive(1);
+	retry_now();
+	copy_now();
+	assert_int_equal(f.mirror->read_set, 3);
+	assert_int_equal(f.disks[1].image[0], 1);
+	stop();
+	fixture_end();
+}
+
+/* Nothing is written, so it can't be brought up to date: it isn't looked at again and again. */
+static void an_absent_one_of_a_read_only_mirror_is_left_alone(void **state)
+{
+	begin_in_sync(2);
+	start();
+	disk_die(1);
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	stop();
+	disk_revive(1);
+	f.policy.read_only = true;
+	start();
+	assert_int_equal(f.target->state, TARGET_READY);
+	assert_int_equal(f.mirror->nodes[1].state, MIRROR_NODE_FAILED);
+	assert_non_null(strstr(f.mirror->nodes[1].reason, "lack"));
+	assert_int_equal(do_read(0), 1);
 	stop();
 	fixture_end();
 }
@@ -830,6 +956,11 @@ int main(void)
 		cmocka_unit_test(what_the_primary_has_lost_is_not_made_equal),
 		cmocka_unit_test(a_read_waits_for_the_set_to_change),
 		cmocka_unit_test(a_failed_mark_loses_the_node),
+		cmocka_unit_test(what_no_node_can_mark_fails_after_a_while),
+		cmocka_unit_test(what_no_node_can_flush_loses_nobody),
+		cmocka_unit_test(what_may_be_lost_stays_marked),
+		cmocka_unit_test(one_that_was_put_back_is_compared_as_a_whole),
+		cmocka_unit_test(an_absent_one_of_a_read_only_mirror_is_left_alone),
 		cmocka_unit_test(who_fails_during_the_change_leaves_too),
 		cmocka_unit_test(what_no_node_has_done_is_an_error),
 		cmocka_unit_test(an_answer_of_all_loses_nobody),
