@@ -29,8 +29,8 @@ map = mirror
 node = a dst+unix:///a?socket=$T/socket.a
 node = b dst+unix:///b?socket=$T/socket.b
 reconnect = 100ms
-timeout = 500ms
-resends = 1
+timeout = 4s
+resends = 0
 start_wait = 20s
 END
 within 60 "$DSTCTL" mirror create v --config conf >create.log || fail "$(cat create.log)"
