@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A node is detached as a clean image and mounted while its volume goes on being written; back again it gets what it missed, or all that was tampered with; what is suspended stays out.
-# timeout: 120
+# timeout: 240
 . "$SRC/test/lib.sh"
 need_loop
 need_tool mkfs.ext4 e2fsck fsfreeze
