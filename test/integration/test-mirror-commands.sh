@@ -13,7 +13,7 @@ is() { # STATE
 }
 
 start_server() {
-	start_dstd --export "vol0=$T/b.img" "$@"
+	start_dstd --export "vol0=$T/b.img"
 }
 
 truncate -s 64M a.img b.img
