@@ -125,6 +125,7 @@ static const struct {
 	{"mirror-start", run_by_target},
 	{"mirror-resolve", run_by_target},
 	{"mirror-replace", run_by_target},
+	{"volume-resize", run_by_target},
 	{"node-add", run_node_add},
 	{"node-remove", run_by_target},
 	{"node-suspend", run_by_target},

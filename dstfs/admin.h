@@ -18,6 +18,8 @@
  *   verify    volume, [repair, source]        of a mirror: compares its nodes, see mirror_copy.h
  *   verify-stop, resync-pause, resync-resume  volume
  *   mirror-start, mirror-resolve              volume, …: see mirror_resolve.h
+ *   mirror-replace, node-add, node-remove, volume-resize
+ *                                             volume, …: see mirror_admit.h, mount_nodes.h, mirror_resize.h
  *
  * A new object, or NULL with the cause, one line, in reason. Worker 0's thread.
  */

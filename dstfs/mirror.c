@@ -162,8 +162,9 @@ static enum target_state base_state(const struct mirror *mirror)
 void mirror_update_base(struct mirror *mirror)
 {
 	enum target_state state = base_state(mirror);
-	uint64_t size =
-		mirror->phase == MIRROR_RUNNING ? mirror->super.data_size : mirror->base.size;
+	uint64_t size = mirror->phase == MIRROR_RUNNING && !mirror->work->resizing.active
+				? mirror->super.data_size
+				: mirror->base.size;
 	bool writable = !mirror->read_only;
 	bool heard = mirror_all_heard(mirror);
 
@@ -417,6 +418,7 @@ static void end_work(struct mirror *mirror)
 	mirror_changes_cancel(mirror);
 	mirror_clear_destroy(mirror);
 	mirror_resolve_destroy(mirror);
+	mirror_resize_destroy(mirror);
 	mirror_home_destroy(mirror);
 	if (mirror->witness_store)
 		mirror->witness_store->ops->close(mirror->witness_store);

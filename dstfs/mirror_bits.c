@@ -9,21 +9,64 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Words, and those that they replaced: somebody may be looking at these, until all ends. */
+struct words {
+	struct words *before;
+	_Atomic uint64_t at[];
+};
+
+static unsigned words_for(unsigned count)
+{
+	return (count + 63) / 64;
+}
+
 static unsigned word_count(const struct mirror_bits *bits)
 {
-	return (bits->count + 63) / 64;
+	return words_for(bits->count);
+}
+
+static struct words *words_of(const struct mirror_bits *bits)
+{
+	char *at = (char *)bits->words;
+
+	return at ? (struct words *)(at - offsetof(struct words, at)) : NULL;
+}
+
+static struct words *new_words(unsigned count)
+{
+	return calloc(1, sizeof(struct words) + words_for(count) * sizeof(_Atomic uint64_t));
 }
 
 int mirror_bits_init(struct mirror_bits *bits, unsigned count)
 {
+	struct words *words = new_words(count);
+
 	bits->count = count;
-	bits->words = calloc(word_count(bits), sizeof(*bits->words));
-	return bits->words ? 0 : ENOMEM;
+	bits->words = words ? words->at : NULL;
+	return words ? 0 : ENOMEM;
+}
+
+int mirror_bits_reserve(struct mirror_bits *bits, unsigned count)
+{
+	struct words *words = new_words(count);
+
+	if (!words)
+		return ENOMEM;
+	for (unsigned at = 0; at < word_count(bits); at++)
+		words->at[at] = bits->words[at];
+	words->before = words_of(bits);
+	bits->words = words->at;
+	return 0;
 }
 
 void mirror_bits_destroy(struct mirror_bits *bits)
 {
-	free(bits->words);
+	struct words *words = words_of(bits), *before;
+
+	for (; words; words = before) {
+		before = words->before;
+		free(words);
+	}
 	*bits = (struct mirror_bits){.count = 0};
 }
 

@@ -12,11 +12,16 @@
 #include <stdint.h>
 
 struct mirror_bits {
-	_Atomic uint64_t *words;
+	_Atomic uint64_t *_Atomic words;
 	unsigned count; /* of bits */
 };
 
 int mirror_bits_init(struct mirror_bits *bits, unsigned count); /* all 0; 0 or ENOMEM */
+/*
+ * Room for so many, which are 0; the count stays. Nobody changes any meanwhile; who looks at them may go
+ * on, and sees what was before. 0 or ENOMEM. The count may be raised then, to no more.
+ */
+int mirror_bits_reserve(struct mirror_bits *bits, unsigned count);
 void mirror_bits_destroy(struct mirror_bits *bits); /* a zeroed one is fine */
 
 static inline bool mirror_bits_get(const struct mirror_bits *bits, unsigned at)

@@ -6,6 +6,7 @@
 #include "dstfs/mirror_admit.h"
 #include "dstfs/mirror_copy.h"
 #include "dstfs/mirror_members.h"
+#include "dstfs/mirror_resize.h"
 #include "dstfs/mirror_resolve.h"
 
 #include <string.h>
@@ -62,6 +63,7 @@ static const struct {
 	{.name = "mirror-start", .run = mirror_run_start},
 	{.name = "mirror-resolve", .run = mirror_run_resolve},
 	{.name = "mirror-replace", .run_node = mirror_node_replace},
+	{.name = "volume-resize", .run = mirror_run_resize},
 	{.name = "node-admit", .run_node = mirror_node_admit},
 	{.name = "node-remove", .run_node = mirror_node_remove},
 };

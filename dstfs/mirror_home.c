@@ -86,6 +86,8 @@ static void next_turn(struct mirror *mirror)
 		mirror_marks_begin(mirror);
 	else if (mirror->phase == MIRROR_RUNNING && mirror->work->clearing.flushed)
 		mirror_clear_write(mirror);
+	else if (mirror->phase == MIRROR_RUNNING && mirror->work->resizing.due)
+		mirror_resize_turn(mirror);
 	else if (mirror->work->ending.due)
 		mirror_detach_begin(mirror);
 }

@@ -10,6 +10,7 @@
 #define DSTFS_MIRROR_HOME_H
 
 #include "dstfs/mirror_impl.h"
+#include "dstfs/mirror_resize.h"
 #include "dstfs/mirror_resolve.h"
 
 #define MIRROR_CLEAR_RUNS 1024u /* of regions that are cleared together */
@@ -82,6 +83,7 @@ struct mirror_work {
 	struct mirror_joining joining;
 	struct mirror_ending ending;
 	struct mirror_resolving resolving;
+	struct mirror_resizing resizing;
 };
 
 /* mirror_home.c */
@@ -94,6 +96,9 @@ void mirror_home_done(struct mirror *mirror); /* busy no more: the next one's tu
 
 /* mirror_marks.c */
 int mirror_marks_init(struct mirror *mirror); /* bits for mirror->regions; 0 or ENOMEM */
+/* Room for more regions, with the hold of all data; then there are so many. 0 or ENOMEM. */
+int mirror_marks_reserve(struct mirror *mirror, unsigned regions);
+void mirror_marks_extend(struct mirror *mirror, unsigned regions);
 void mirror_marks_reset(struct mirror *mirror); /* all 0 */
 void mirror_marks_destroy(struct mirror *mirror);
 bool mirror_marks_due(const struct mirror *mirror);
@@ -143,6 +148,9 @@ int mirror_supers_read(struct mirror_batch *batch, struct mirror_node *node,
 /* Adds the node's next superblock to the batch: `super` as its own. 0 or ENOMEM. */
 int mirror_super_write(struct mirror_batch *batch, struct mirror_node *node,
 		       const struct mirror_super *super);
+/* The same without what makes it a superblock: it is none, whatever becomes of the write. */
+int mirror_super_prepare(struct mirror_batch *batch, struct mirror_node *node,
+			 const struct mirror_super *super);
 /* The write ended: the next goes to the next copy, or after a failure the node is unsure. */
 void mirror_super_written(struct mirror_node *node, bool good);
 

@@ -18,6 +18,7 @@
  *   mirror_order.c   of that, what takes a while
  *   mirror_members.c and what is about one node; mirror_backup.c: as an image of its own
  *   mirror_resolve.c what a mirror goes on from, by command
+ *   mirror_resize.c  it grows: where its metadata are, and how large it is
  *   mirror_admit.c   who becomes a member, or ceases to be one, by command
  *   mirror_io.c      reading and writing metadata on many nodes at once
  *   mirror_copy.h    copying: resync, making equal, verify, repair; see mirror_copy_impl.h
@@ -196,7 +197,8 @@ struct mirror {
 		unmarkable; /* no node has taken the last marks: who waits for them has a limit */
 	_Atomic uint64_t generation; /* for people */
 	_Atomic unsigned members; /* how many there are, absent ones too */
-	unsigned regions, region_shift; /* set before the phase is RUNNING, then constant */
+	unsigned region_shift; /* set before the phase is RUNNING, then constant */
+	unsigned regions; /* likewise, and the home's; growing adds some */
 	struct mirror_bits marked, suspect; /* changed by the home; requests set suspect too */
 	/* Told by requests, taken by the home. */
 	struct mirror_bits wanted; /* to be marked */

@@ -267,6 +267,29 @@ int mirror_marks_init(struct mirror *mirror)
 	return for_all_bits(mirror, mirror_bits_init);
 }
 
+int mirror_marks_reserve(struct mirror *mirror, unsigned regions)
+{
+	unsigned before = mirror->regions;
+	int error;
+
+	mirror->regions = regions; /* what for_all_bits() passes on; nobody else is at work now */
+	error = for_all_bits(mirror, mirror_bits_reserve);
+	mirror->regions = before;
+	return error;
+}
+
+static int extend_one(struct mirror_bits *bits, unsigned count)
+{
+	bits->count = count;
+	return 0;
+}
+
+void mirror_marks_extend(struct mirror *mirror, unsigned regions)
+{
+	mirror->regions = regions;
+	for_all_bits(mirror, extend_one);
+}
+
 void mirror_marks_reset(struct mirror *mirror)
 {
 	for_all_bits(mirror, reset_one);

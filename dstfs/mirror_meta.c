@@ -93,10 +93,17 @@ uint32_t mirror_region_size(uint64_t data_size)
 uint64_t mirror_data_size(uint64_t node_size)
 {
 	const uint64_t most = (uint64_t)MIRROR_MAX_REGIONS * MIRROR_MAX_REGION;
-	uint64_t whole = round_down(node_size), used = whole < most ? whole : most, tail;
+	uint64_t whole = round_down(node_size);
 
-	/* The tail for all of it is at least that for what is left, which is less. */
-	tail = tail_size(used, mirror_region_size(used));
+	return mirror_data_room(node_size, mirror_region_size(whole < most ? whole : most));
+}
+
+uint64_t mirror_data_room(uint64_t node_size, uint32_t region_size)
+{
+	const uint64_t most = (uint64_t)MIRROR_MAX_REGIONS * region_size;
+	uint64_t whole = round_down(node_size), used = whole < most ? whole : most;
+	uint64_t tail = tail_size(used, region_size); /* at least that for what is left */
+
 	if (whole <= tail)
 		return 0;
 	return whole - tail < most ? whole - tail : most;

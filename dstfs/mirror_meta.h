@@ -23,7 +23,8 @@
  * unknown, and refused.
  *
  * A node that has grown since has its superblocks where its end was: `size` of its member, in the other
- * nodes' superblocks or the client's witness, tells where to look if there are none at its end.
+ * nodes' superblocks or the client's witness, tells where to look if there are none at its end. When the
+ * mirror grows with it they move to its new end, before anything else does: mirror_resize.h.
  *
  * 3. Maps
  *
@@ -152,6 +153,9 @@ uint64_t mirror_super_offset(uint64_t size, unsigned copy);
  * left for data, at most what MIRROR_MAX_REGIONS have. 0 bytes: too small. */
 uint32_t mirror_region_size(uint64_t data_size);
 uint64_t mirror_data_size(uint64_t node_size);
+
+/* The most data that a mirror with regions of this size has on nodes of node_size bytes, or 0. */
+uint64_t mirror_data_room(uint64_t node_size, uint32_t region_size);
 
 /* Bytes that a node of this mirror has at least. */
 uint64_t mirror_least_size(const struct mirror_super *super);

@@ -143,8 +143,8 @@ bool mirror_change_plan(struct mirror *mirror)
 	}
 	/* One that was tried and not recorded everywhere may say otherwise on some node; and who was
 	 * left out by force may have gone on from this one. */
-	if (c->set_changed || mirror->unrecorded || c->tried ||
-	    (c->first && mirror->work->joining.start.forced)) {
+	if (c->set_changed || c->next.data_size != mirror->super.data_size || mirror->unrecorded ||
+	    c->tried || (c->first && mirror->work->joining.start.forced)) {
 		random_bytes(uuid, sizeof(uuid));
 		mirror_generation_raise(&c->next, uuid);
 		c->raised = true;

@@ -3,6 +3,9 @@
 #include "dstfs/mirror_home.h"
 
 #include <errno.h>
+#include <string.h>
+
+#define SECTOR 512u /* bytes that a disk writes or doesn't; the first has what makes a superblock */
 
 _Static_assert(MIRROR_SUPER_SIZE == MIRROR_MAP_BLOCK, "metadata is moved in blocks of one size");
 
@@ -72,8 +75,8 @@ uint64_t mirror_size_to_try(const struct mirror_node *node)
 	return size;
 }
 
-int mirror_super_write(struct mirror_batch *batch, struct mirror_node *node,
-		       const struct mirror_super *super)
+static int add_super(struct mirror_batch *batch, struct mirror_node *node,
+		     const struct mirror_super *super, bool whole)
 {
 	uint8_t *block = mirror_batch_block(batch);
 	struct mirror_super own = *super;
@@ -86,8 +89,22 @@ int mirror_super_write(struct mirror_batch *batch, struct mirror_node *node,
 		own.members[own.self].state = MIRROR_INCONSISTENT;
 	node->partial = own.members[own.self].state == MIRROR_INCONSISTENT;
 	mirror_super_encode(block, &own);
+	if (!whole)
+		memset(block, 0, SECTOR);
 	return mirror_batch_write(batch, MIRROR_BIT(node->index),
 				  mirror_super_offset(node->size, node->next_copy), block);
+}
+
+int mirror_super_write(struct mirror_batch *batch, struct mirror_node *node,
+		       const struct mirror_super *super)
+{
+	return add_super(batch, node, super, true);
+}
+
+int mirror_super_prepare(struct mirror_batch *batch, struct mirror_node *node,
+			 const struct mirror_super *super)
+{
+	return add_super(batch, node, super, false);
 }
 
 void mirror_super_written(struct mirror_node *node, bool good)
