@@ -6,6 +6,7 @@
 #include "dstctl/human.h"
 #include "dstctl/mirror.h"
 #include "dstctl/node.h"
+#include "dstctl/resize.h"
 #include "dstctl/status.h"
 #include "dstctl/volume.h"
 
@@ -35,6 +36,8 @@ static const struct command commands[] = {
 	 OPTION_PICK | OPTION_REPAIR | OPTION_FROM | OPTION_STOP, verify_run},
 	{"node", "ACTION VOLUME NODE", "take a node of a mirror in use out, or put one in", 3, 4,
 	 OPTION_PICK | OPTION_TRUST | OPTION_FORCE, node_run},
+	{"volume", "resize VOLUME [SIZE]", "let a mirror grow when all its nodes have grown", 2, 3,
+	 OPTION_PICK, resize_run},
 	{"mirror", "ACTION VOLUME...", "create, inspect, check or mend a mirror", 2, 3,
 	 OPTION_PICK | OPTION_JSON | OPTION_CONFIG | OPTION_FORCE | OPTION_FROM | OPTION_EQUAL |
 		 OPTION_KEEP | OPTION_YES | OPTION_WATCH,
