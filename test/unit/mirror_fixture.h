@@ -65,8 +65,9 @@ struct disk {
 	struct request last; /* a copy of the last WRITE of data */
 	_Atomic uint64_t losses;
 	uint64_t data_size; /* of the mirror; beyond is metadata */
-	bool mapped[DISK_SIZE / DISK_GRAIN]; /* not a hole */
+	bool mapped[DISK_ROOM / DISK_GRAIN]; /* not a hole */
 	bool no_zeroes; /* can't WRITE_ZEROES */
+	unsigned fails_after; /* the write that many from now fails, once; 0: none */
 };
 
 struct fixture {
@@ -162,7 +163,7 @@ static void disk_map(struct disk *disk, const struct request *request)
 static int disk_carry_out(struct disk *disk, struct request *request)
 {
 	static uint8_t zeros[DST_MAX_PAYLOAD];
-	static struct wire_extent extents[DISK_SIZE / DISK_GRAIN];
+	static struct wire_extent extents[DISK_ROOM / DISK_GRAIN];
 	static uint8_t hash[DST_HASH_SIZE];
 	struct checksum_range *sum;
 	struct range r = request->range;
@@ -201,6 +202,8 @@ static int disk_carry_out(struct disk *disk, struct request *request)
 		disk->writes += !is_metadata(disk, request);
 		if (!is_metadata(disk, request))
 			disk->last = *request;
+		if (disk->fails_after && !--disk->fails_after)
+			return EIO;
 		if (disk->write_error)
 			return disk->write_error;
 		if (disk->metadata_error && is_metadata(disk, request))

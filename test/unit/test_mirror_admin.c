@@ -2,8 +2,11 @@
 /*
  * test_mirror_admin.c - a person says what a mirror goes on from, and who its members are. And each of
  * that is cut off at every single write, and started anew from what was there then.
+ *
+ * timeout: 300
  */
 #include "dstfs/mirror_admit.h"
+#include "dstfs/mirror_resize.h"
 #include "dstfs/mirror_resolve.h"
 
 #include "test/unit/mirror_fixture.h"
@@ -408,15 +411,18 @@ static void who_is_away_is_removed_by_force(void **state)
 static struct {
 	uint8_t *begin[DISKS];
 	struct mirror_witness witness;
+	uint64_t size; /* of each; bytes */
+	bool knows; /* the witness is there */
 } cut;
 
 static void remember(void)
 {
 	records_forget();
 	cut.witness = f.witness;
+	cut.size = f.disks[0].base.size;
 	for (unsigned i = 0; i < f.count; i++) {
-		cut.begin[i] = malloc(DISK_SIZE);
-		memcpy(cut.begin[i], f.disks[i].image, DISK_SIZE);
+		cut.begin[i] = malloc(DISK_ROOM);
+		memcpy(cut.begin[i], f.disks[i].image, DISK_ROOM);
 	}
 }
 
@@ -427,6 +433,20 @@ static void apply(uint8_t *images[DISKS], const struct record *record)
 		       record->range.length);
 	else if (record->type == RECORD_WITNESS)
 		cut.witness = record->witness;
+}
+
+/* Only its first sector, or all the others. */
+static void apply_torn(const struct record *record, unsigned tear)
+{
+	const unsigned sector = 512;
+	uint8_t *at = f.disks[record->disk].image + record->range.offset;
+
+	if (record->type != RECORD_WRITE || record->range.length <= sector)
+		return;
+	if (tear == 1)
+		memcpy(at, record->data, sector);
+	else
+		memcpy(at + sector, record->data + sector, record->range.length - sector);
 }
 
 /*
@@ -442,14 +462,24 @@ static void cut_everywhere(void (*check)(unsigned present, bool started))
 	f.records = calloc(RECORDS, sizeof(*f.records));
 	f.record_count = 0;
 	for (unsigned at = 0; at <= record_count; at++) {
-		for (unsigned way = 2; way < 2u << f.count; way++) {
-			f.witness = way & 1 ? cut.witness : (struct mirror_witness){.known = false};
+		for (unsigned way = 2; way < 6u << f.count; way++) {
+			const unsigned tear = way >> (f.count + 1);
+			const unsigned present = (way >> 1) & ((1u << f.count) - 1);
+
+			if (!present)
+				continue;
+			cut.knows = way & 1;
+			f.witness =
+				cut.knows ? cut.witness : (struct mirror_witness){.known = false};
 			for (unsigned i = 0; i < f.count; i++) {
 				disk_init(i);
-				memcpy(f.disks[i].image, cut.begin[i], DISK_SIZE);
+				memcpy(f.disks[i].image, cut.begin[i], DISK_ROOM);
+				f.disks[i].base.size = cut.size;
 			}
-			start_with(way >> 1);
-			check(way >> 1, f.target->state == TARGET_READY);
+			if (tear && at < record_count)
+				apply_torn(&records[at], tear);
+			start_with(present);
+			check(present, f.target->state == TARGET_READY);
 			stop();
 			records_forget();
 		}
@@ -563,6 +593,149 @@ static void removing_is_cut_off(void **state)
 	fixture_end();
 }
 
+/* ---- growing ---- */
+
+#define GROWN DISK_ROOM
+
+static void grow(unsigned at)
+{
+	f.disks[at].base.size = GROWN;
+	f.disks[at].base.changed(f.disks[at].base.changed_arg);
+	settle();
+}
+
+static json_t *size_of(uint64_t size)
+{
+	return size ? json_pack("{s:I}", "size", (json_int_t)size) : json_object();
+}
+
+/* Data where it has grown is the same on all nodes, and can be written. */
+static void check_grown(unsigned mask)
+{
+	uint64_t last = mirror_data_room(GROWN, MIRROR_MIN_REGION) - 4096;
+	unsigned first = (unsigned)__builtin_ctz(mask);
+
+	assert_int_equal(f.target->size, last + 4096);
+	for (unsigned i = 0; i < f.count; i++)
+		f.disks[i].data_size = last + 4096;
+	assert_int_equal(do_write(last, 4096, 99), 0);
+	bring_up_to_date();
+	assert_int_equal(do_read(last), 99);
+	for (unsigned i = 0; i < f.count; i++)
+		if (mask & 1u << i && state_of(i) == MIRROR_NODE_IN_SYNC)
+			assert_memory_equal(f.disks[i].image, f.disks[first].image, last + 4096);
+}
+
+static void it_grows_while_in_use(void **state)
+{
+	const uint64_t before = mirror_data_size(DISK_SIZE);
+	unsigned changed;
+
+	begin(2);
+	refused("volume-resize", size_of(0), "grow all of them");
+	grow(0);
+	refused("volume-resize", size_of(0), "grow all of them");
+	grow(1);
+	refused("volume-resize", size_of(before - MIRROR_BLOCK), "doesn't shrink");
+	refused("volume-resize", size_of(before), "grow all of them");
+	refused("volume-resize", size_of(before + MIRROR_BLOCK), "must be 2097152 bytes at least");
+	refused("volume-resize", size_of(GROWN), "room for");
+	assert_int_equal(f.target->size, before);
+	memset(f.disks[1].image + DISK_SIZE, 0x55, MIRROR_BLOCK); /* it isn't the same there */
+	changed = f.changed;
+	obey("volume-resize", size_of(0));
+	assert_true(f.changed > changed);
+	check_grown(3);
+	for (unsigned i = 0; i < MAX_SITES; i++)
+		assert_int_equal(do_read(i * REGION), 10 + i);
+	for (uint64_t at = before; at < DISK_SIZE; at++) /* nothing is left of what was there */
+		if (f.disks[0].image[at])
+			fail_msg("byte %llu", (unsigned long long)at);
+	detach();
+	start();
+	check_grown(3);
+	end();
+}
+
+static void it_grows_to_a_size(void **state)
+{
+	begin(2);
+	grow(0);
+	grow(1);
+	obey("volume-resize", size_of(DISK_SIZE + MIRROR_BLOCK));
+	assert_int_equal(f.target->size, DISK_SIZE + MIRROR_BLOCK);
+	for (unsigned i = 0; i < f.count; i++)
+		f.disks[i].data_size = DISK_SIZE + MIRROR_BLOCK;
+	bring_up_to_date();
+	assert_int_equal(do_write(DISK_SIZE, 4096, 99), 0);
+	disk_die(1);
+	assert_int_equal(do_write(DISK_SIZE, 4096, 98), 0);
+	disk_revive(1);
+	bring_up_to_date();
+	assert_int_equal(state_of(1), MIRROR_NODE_IN_SYNC);
+	assert_int_equal(f.disks[1].image[DISK_SIZE], 98);
+	end();
+}
+
+static void it_grows_only_with_all_in_sync(void **state)
+{
+	begin(2);
+	grow(0);
+	grow(1);
+	disk_die(1);
+	refused("volume-resize", size_of(0), "must be in sync, and there");
+	end();
+}
+
+/* A node fails at each of the writes in turn: the size is the old one, or the new one, and all goes on. */
+static void a_node_may_fail_while_it_grows(void **state)
+{
+	for (unsigned nth = 1; nth < 40; nth++) {
+		json_int_t order;
+
+		begin(2);
+		grow(0);
+		grow(1);
+		f.disks[1].fails_after = nth;
+		order = give("volume-resize", size_of(0));
+		settle();
+		f.disks[1].fails_after = 0;
+		assert_string_not_equal(ended(order), "running");
+		assert_int_equal(do_write(0, 4096, 50), 0);
+		bring_up_to_date();
+		check_last_write(3, true);
+		check_equal(3);
+		if (f.target->size != mirror_data_size(DISK_SIZE))
+			check_grown(3);
+		end();
+	}
+}
+
+static void check_size(unsigned present, bool started)
+{
+	if (present == 3 && cut.knows)
+		assert_true(started);
+	if (!started)
+		return;
+	check_last_write(present, started);
+	if (f.target->size != mirror_data_size(DISK_SIZE))
+		check_grown(present);
+}
+
+static void growing_is_cut_off(void **state)
+{
+	begin(2);
+	assert_int_equal(do_write(0, 4096, 50), 0);
+	grow(0);
+	grow(1);
+	remember();
+	obey("volume-resize", size_of(0));
+	bring_up_to_date();
+	stop();
+	cut_everywhere(check_size);
+	fixture_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -582,6 +755,11 @@ int main(void)
 		cmocka_unit_test(replacing_is_cut_off),
 		cmocka_unit_test(adding_is_cut_off),
 		cmocka_unit_test(removing_is_cut_off),
+		cmocka_unit_test(it_grows_while_in_use),
+		cmocka_unit_test(it_grows_to_a_size),
+		cmocka_unit_test(it_grows_only_with_all_in_sync),
+		cmocka_unit_test(a_node_may_fail_while_it_grows),
+		cmocka_unit_test(growing_is_cut_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
