@@ -67,7 +67,8 @@ cycles=$(long_or 3 50)
 for ((cycle = 1; cycle <= cycles; cycle++)); do
 	mount_mirror
 	start_ledger 1000 $((cycle + 100))
-	sleep 0.$((cycle * 3 % 7 + 3))
+	# Also while most regions are marked for the first time.
+	sleep "$([ $((cycle % 2)) -eq 0 ] && echo 0.05 || echo 0.6)"
 	kill -KILL "$DSTFS_PID"
 	power_cut a $((2 * cycle))
 	power_cut b $((2 * cycle + 1))
