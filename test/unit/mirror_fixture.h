@@ -27,7 +27,7 @@
 
 #include <cmocka.h>
 
-#define DISKS 3u
+#define DISKS MIRROR_MAX_NODES
 #define DISK_SIZE (2u << 20)
 #define DISK_ROOM (DISK_SIZE + (1u << 20)) /* it may grow by that */
 #define DISK_GRAIN 4096u
@@ -456,7 +456,7 @@ static void assemble_mirror(void)
 	assert_non_null(f.target);
 	f.mirror = (struct mirror *)f.target;
 	for (unsigned i = 0; i < f.count; i++) {
-		static const char *const names[DISKS] = {"a", "b", "c"};
+		static const char *const names[DISKS] = {"a", "b", "c", "d", "e", "f", "g", "h"};
 		struct disk *disk = &f.disks[i];
 		struct mirror_node *node = mirror_next_node(f.target, names[i], false);
 

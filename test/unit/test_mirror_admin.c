@@ -351,7 +351,7 @@ static void what_has_split_is_not_replaced(void **state)
 /* As assembly does: the disk's place is new. */
 static void add_disk(unsigned at)
 {
-	static const char *const names[DISKS] = {"a", "b", "c"};
+	static const char *const names[DISKS] = {"a", "b", "c", "d", "e", "f", "g", "h"};
 	struct mirror_node *node;
 
 	assert_true(mirror_may_add(f.target, names[at], &(struct reason){why, sizeof(why)}));

@@ -417,6 +417,33 @@ static void who_fails_during_the_change_leaves_too(void **state)
 	fixture_end();
 }
 
+/* As many as there may be: they go one by one, and all come back. */
+static void the_last_of_eight_goes_on(void **state)
+{
+	begin_in_sync(MIRROR_MAX_NODES);
+	start();
+	for (unsigned i = 0; i < MIRROR_MAX_NODES; i++) {
+		assert_int_equal(do_write(i * REGION, 4096, (uint8_t)(i + 1)), 0);
+		if (i + 1 < MIRROR_MAX_NODES)
+			disk_die(i);
+	}
+	assert_int_equal(f.mirror->read_set, MIRROR_BIT(MIRROR_MAX_NODES - 1));
+	assert_int_equal(f.mirror->primary, MIRROR_MAX_NODES - 1);
+	stop();
+	for (unsigned i = 0; i + 1 < MIRROR_MAX_NODES; i++)
+		disk_revive(i);
+	start();
+	retry_now();
+	copy_now();
+	retry_now();
+	assert_int_equal(f.mirror->read_set, MIRROR_BIT(MIRROR_MAX_NODES) - 1);
+	detach();
+	for (unsigned i = 1; i < MIRROR_MAX_NODES; i++)
+		assert_memory_equal(f.disks[i].image, f.disks[0].image,
+				    mirror_data_size(DISK_SIZE));
+	fixture_end();
+}
+
 static void what_no_node_has_done_is_an_error(void **state)
 {
 	begin_in_sync(2);
@@ -963,6 +990,7 @@ int main(void)
 		cmocka_unit_test(one_that_was_put_back_is_compared_as_a_whole),
 		cmocka_unit_test(an_absent_one_of_a_read_only_mirror_is_left_alone),
 		cmocka_unit_test(who_fails_during_the_change_leaves_too),
+		cmocka_unit_test(the_last_of_eight_goes_on),
 		cmocka_unit_test(what_no_node_has_done_is_an_error),
 		cmocka_unit_test(an_answer_of_all_loses_nobody),
 		cmocka_unit_test(what_cannot_be_recorded_is_not_acknowledged),
