@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The systems of --mirror: two copies of everything.
 
-What a mirror costs is seen beside one volume on one node, and beside two volumes on one node each that
-fio writes to at once, each with all of the job: the same bytes to the same number of servers, without
-anything that keeps them alike.
+What a mirror costs is seen beside one volume on one node, and beside two volumes on one node each
+that fio writes to at once, each with all of the job: the same bytes to the same number of servers,
+without anything that keeps them alike.
 """
 
 import os
@@ -50,8 +50,8 @@ def start_dstfs_two(rig, images, settings):
 
 def start_qsd_quorum(rig, images, settings):
     """
-    qemu-storage-daemon's quorum of two NBD clients, over FUSE. One vote is enough, so that it goes on
-    without the other as a mirror does; it waits for both even so. Of the read patterns "quorum"
+    qemu-storage-daemon's quorum of two NBD clients, over FUSE. One vote is enough, so that it goes
+    on without the other as a mirror does; it waits for both even so. Of the read patterns "quorum"
     reads both and compares, "fifo" reads the first.
     """
     blockdevs = []
@@ -84,13 +84,13 @@ SUITE = Suite([
     System("dstfs-mirror", f"dstfs over {COPIES} dstd, loopback TCP, checksums on, defaults",
            ["dstfs", "dstd", "dstctl"], start_dstfs_mirror, own_files=COPIES),
     System("dstfs", "one volume on one dstd", ["dstfs", "dstd"], start_dstfs),
-    System("dstfs-two", f"{COPIES} volumes on one dstd each, the job on all of them at once: rates are "
-           "those of each, costs those of all", ["dstfs", "dstd"], start_dstfs_two,
+    System("dstfs-two", f"{COPIES} volumes on one dstd each, the job on all of them at once: rates "
+           "are those of each, costs those of all", ["dstfs", "dstd"], start_dstfs_two,
            own_files=COPIES, writes_only=True),
     System("dstfs-mirror-local", f"dstfs over {COPIES} file:// nodes, no server",
            ["dstfs", "dstctl"], start_dstfs_mirror_local, own_files=COPIES, quick=False),
-    System("qsd-quorum", f"qemu-storage-daemon's quorum over {COPIES} NBD servers, loopback TCP, FUSE "
-           "export", ["qemu-storage-daemon", "qemu-nbd", "nbdkit"], start_qsd_quorum, peer=True,
-           own_files=COPIES, candidates=quorum_candidates(), found=QUORUM_FOUND),
+    System("qsd-quorum", f"qemu-storage-daemon's quorum over {COPIES} NBD servers, loopback TCP, "
+           "FUSE export", ["qemu-storage-daemon", "qemu-nbd", "nbdkit"], start_qsd_quorum,
+           peer=True, own_files=COPIES, candidates=quorum_candidates(), found=QUORUM_FOUND),
 ], ratios=[("dstfs-mirror", "dstfs"), ("dstfs-mirror", "dstfs-two"), ("dstfs-mirror", "qsd-quorum"),
            ("dstfs-mirror-local", "qsd-quorum")])

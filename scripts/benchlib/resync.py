@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How fast a mirror brings a node up to date, and what its users lose meanwhile.
 
-Each round begins with two nodes of different content, of which one is to become like the other. While
-it is being copied to, fio runs on the mirror, once with the resync paused and once with it going on;
-then it has the rest for itself. Beside that, other ways to move the same bytes, through the same servers
-and client.
+Each round begins with two nodes of different content, of which one is to become like the other.
+While it is being copied to, fio runs on the mirror, once with the resync paused and once with it
+going on; then it has the rest for itself. Beside that, other ways to move the same bytes, through
+the same servers and client.
 """
 
 import json
@@ -25,7 +25,8 @@ POLL = 0.05       # seconds between two looks at a resync
 PATIENCE = 120.0  # seconds until it must be through
 
 USERS = [(f"4 KiB random {what}, QD{depth}",
-          LIBAIO + [f"--rw=rand{what}", "--bs=4k", f"--iodepth={depth}", f"--ramp_time={RAMP:.0f}s"])
+          LIBAIO + [f"--rw=rand{what}", "--bs=4k", f"--iodepth={depth}",
+                    f"--ramp_time={RAMP:.0f}s"])
          for what in ("read", "write") for depth in (1, 32)]
 
 
@@ -119,8 +120,8 @@ def copies(run, images):
 
 def resync(run, images, users):
     """
-    One resync of everything: its speed with nobody else at work, in MiB/s, what it costs in processor
-    time a MiB, and what beside_users() found.
+    One resync of everything: its speed with nobody else at work, in MiB/s, what it costs in
+    processor time, in us a MiB, and what beside_users() found.
     """
     mirror = Mirror(run, images)
     found = beside_users(mirror, run.size, run.runtime) if users else []

@@ -36,7 +36,7 @@ class System:
 class Suite:
     """Systems that are compared with each other."""
     systems: list
-    ratios: list                # (system's name, that of what it is compared with, "": the best peer)
+    ratios: list                # (name, the name of what it is compared with; "": best peer)
 
 
 def start_dstd(rig, image):
@@ -87,7 +87,7 @@ def start_nbdfuse(rig, images, settings):
 
 
 def start_nbd_server(rig, image, settings):
-    """nbdkit or qemu-nbd. Returns the options of the blockdev that is its client, without the name."""
+    """nbdkit or qemu-nbd. Returns the options of the blockdev that is its client, but its name."""
     if settings["server"] == "nbdkit":
         port = start_nbdkit(rig, image, settings)
     else:
