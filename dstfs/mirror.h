@@ -55,6 +55,8 @@ void mirror_join_node(struct mirror_node *node, struct target *target);
 
 /* May it get one more node of that name, while it runs? Else a reason. The home's thread, as what follows. */
 bool mirror_may_add(struct target *mirror, const char *name, const struct reason *reason);
+/* The node of that name was removed, or could not be added: it may be added again. False: there is none. */
+bool mirror_revive_node(struct target *mirror, const char *name);
 bool mirror_has_node(struct target *mirror, const char *name); /* and it wasn't removed */
 unsigned mirror_node_count(struct target *mirror); /* likewise */
 

@@ -274,6 +274,23 @@ bool mirror_has_node(struct target *target, const char *name)
 	return mirror_find_node((struct mirror *)target, name); /* base is the first member */
 }
 
+bool mirror_revive_node(struct target *target, const char *name)
+{
+	struct mirror *mirror = (struct mirror *)target;
+
+	for (unsigned i = 0; i < mirror->node_count; i++) {
+		struct mirror_node *node = &mirror->nodes[i];
+
+		if (!node->removed || strcmp(node->name, name) != 0)
+			continue;
+		node->removed = node->read = false;
+		node->slot = MIRROR_NO_SLOT;
+		mirror_look_again(mirror, node);
+		return true;
+	}
+	return false;
+}
+
 unsigned mirror_node_count(struct target *target)
 {
 	const struct mirror *mirror = (const struct mirror *)target;

@@ -32,6 +32,17 @@ struct assembly mount_assembly(const struct mount_volume *mv, const struct volum
 
 /* ---- one more node of a mirror ---- */
 
+static json_t *admit(struct mount_volume *mv, const char *name, bool force,
+		     const struct reason *reason)
+{
+	struct target *mirror = volume_target(mv->volume);
+	json_t *request = json_pack("{s:s, s:b}", "node", name, "force", (int)force);
+	json_t *answer = mirror->ops->command(mirror, "node-admit", request, reason);
+
+	json_decref(request);
+	return answer;
+}
+
 /* Builds the target, puts it into the mirror, and says that it shall be a member. */
 static json_t *add_child(struct mount_volume *mv, const struct volume_config *config,
 			 const struct map_config *child, bool force, const struct reason *reason)
@@ -39,15 +50,11 @@ static json_t *add_child(struct mount_volume *mv, const struct volume_config *co
 	struct assembly assembly = mount_assembly(mv, config, reason->text, reason->size);
 	struct target *mirror = volume_target(mv->volume);
 	char name[MIRROR_NAME_MAX + 1];
-	json_t *request, *answer;
 
 	assemble_name(child, name, sizeof(name));
 	if (!mirror_may_add(mirror, name, reason) || assemble_mirror_node(&assembly, mirror, child))
 		return NULL;
-	request = json_pack("{s:s, s:b}", "node", name, "force", (int)force);
-	answer = mirror->ops->command(mirror, "node-admit", request, reason);
-	json_decref(request);
-	return answer;
+	return admit(mv, name, force, reason);
 }
 
 /* The layout with a line more. */
@@ -63,10 +70,28 @@ static void note_line(struct mount_volume *mv, const struct map_config *child)
 	free(line);
 }
 
+static bool has_line(const struct mount_volume *mv, const struct node_config *node)
+{
+	char uri[URI_TEXT_MAX], line[CONF_NODE_NAME_MAX + URI_TEXT_MAX + 4];
+
+	snprintf(line, sizeof(line), "\n%s %s\n", node->name, uri_print(&node->uri, uri));
+	return strstr(mv->layout, line);
+}
+
+/* Is some node there, whatever its name? */
+static bool has_place(const struct mount_volume *mv, const struct node_config *node)
+{
+	char uri[URI_TEXT_MAX], end[URI_TEXT_MAX + 3];
+
+	snprintf(end, sizeof(end), " %s\n", uri_print(&node->uri, uri));
+	return strstr(mv->layout, end);
+}
+
 json_t *mount_add_node(struct mount_volume *mv, const json_t *request, const struct reason *reason)
 {
 	const char *name = json_string_value(json_object_get(request, "name"));
 	const char *uri = json_string_value(json_object_get(request, "uri"));
+	const bool force = json_is_true(json_object_get(request, "force"));
 	char text[CONF_NODE_NAME_MAX + URI_TEXT_MAX + 2];
 	const struct conf_value value = {.text = text, .reason = reason};
 	struct node_config node = {.next = NULL};
@@ -97,13 +122,15 @@ json_t *mount_add_node(struct mount_volume *mv, const json_t *request, const str
 	}
 	snprintf(node.name, sizeof(node.name), "%s", parsed.name);
 	node.uri = parsed.uri;
-	if (strstr(mv->layout, uri_print(&node.uri, text))) {
-		text_refuse(reason, "%.200s is a node of the volume already, or was one", text);
+	if (has_line(mv, &node) && mirror_revive_node(volume_target(mv->volume), node.name))
+		return admit(mv, node.name, force, reason);
+	if (has_place(mv, &node)) {
+		text_refuse(reason, "%.200s is a node of the volume already",
+			    uri_print(&node.uri, text));
 		return NULL;
 	}
 	config.options = mv->options;
-	answer = add_child(mv, &config, &leaf, json_is_true(json_object_get(request, "force")),
-			   reason);
+	answer = add_child(mv, &config, &leaf, force, reason);
 	if (answer)
 		note_line(mv, &leaf);
 	return answer;

@@ -58,7 +58,7 @@ start_dstfs mirror.conf
 wait_online "$MNT/vol0"
 dd if=/dev/urandom of="$MNT/vol0" bs=1M count=40 conv=notrunc,fsync status=none
 fio --name=load --filename="$MNT/vol0" --rw=randwrite --bs=4k --direct=1 --ioengine=libaio --iodepth=4 \
-	--offset=40M --size=16M --time_based --runtime=14 --rate=4m --verify=crc32c --verify_fatal=1 \
+	--offset=40M --size=16M --time_based --runtime=16 --rate=4m --verify=crc32c --verify_fatal=1 \
 	--do_verify=1 --serialize_overlap=1 --allow_file_create=0 --output=fio.log &
 load=$!
 
@@ -102,6 +102,13 @@ expect_match "can't name a node|URI" ctl node add vol0 'c/d' "file://$T/c.img"
 expect_match "c is a node of the mirror; add its line to the configuration" \
 	ctl node add vol0 c "file://$T/c.img"
 wait_until 30 is in-sync || fail "c is not in sync: $(nodes)"
+expect "a:in-sync b:in-sync c:in-sync" nodes
+
+# One less; and back, as a new one.
+expect_match "b is not a node of the mirror any more" ctl node remove vol0 b
+expect_match "small has 33554432 bytes" ctl node add vol0 small "file://$T/small.img"
+expect_match "b is a node of the mirror" ctl node add vol0 b "dst://127.0.0.1:$PORT/vol0"
+wait_until 30 is in-sync || fail "b is not in sync: $(nodes)"
 expect "a:in-sync b:in-sync c:in-sync" nodes
 
 # One less. A configuration that doesn't know of it changes nothing.
