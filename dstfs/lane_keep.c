@@ -129,12 +129,16 @@ static void on_sweep(void *arg)
 {
 	struct lane *lane = arg;
 
-	if (!lane->quiet && retain_log_trim(lane->log)) {
+	bool ends = lane->state == LANE_STOPPED;
+
+	if (!ends && !lane->quiet && retain_log_trim(lane->log)) {
 		post_sweep(lane);
 		return;
 	}
 	lane->swept = false;
 	atomic_fetch_sub(&lane->config.retention->sweeping, 1);
+	if (ends)
+		return;
 	make_room(lane); /* if that was not enough */
 	lane_pump(lane); /* what has room now */
 }
@@ -222,6 +226,8 @@ int lane_keep_init(struct lane *lane)
 
 void lane_keep_destroy(struct lane *lane)
 {
+	while (lane->swept) /* it posts itself until it is through */
+		loop_run_posted(lane->worker->loop);
 	lane_keep_drop_own(lane);
 	retain_log_free(&lane->log);
 }
