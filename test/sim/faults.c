@@ -389,13 +389,16 @@ static bool alternate(void)
 	return true;
 }
 
-/* Nobody uses the volume for a while: marks are cleared. */
+/* Nobody uses the volume for a while: marks are cleared. What they stood for must be durable then. */
 static void on_quiet(void *arg)
 {
-	if (people_settled())
-		workload_pause(false);
-	else
+	if (!people_settled()) {
 		sim_event_set(&quiet, SEC);
+		return;
+	}
+	if (config.clients && sim_chance(50) && people_crash())
+		cut_power_of(any_node());
+	workload_pause(false);
 }
 
 static bool be_quiet(void)
@@ -404,7 +407,7 @@ static bool be_quiet(void)
 		return false;
 	sim_trace("all users pause");
 	workload_pause(true);
-	sim_event_set(&quiet, sim_between(6 * SEC, 18 * SEC));
+	sim_event_set(&quiet, sim_between(6 * SEC, 20 * SEC));
 	return true;
 }
 

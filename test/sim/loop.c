@@ -19,6 +19,8 @@
 #include <string.h>
 
 #define TURN_LATEST (20 * US) /* from ready to run, while the process isn't held up */
+#define TURN_DELAYED (5 * MS) /* likewise, while something else has its processor */
+#define DELAYED_PERMILLE 10u
 
 struct loop {
 	struct sim_process *process;
@@ -78,7 +80,9 @@ void ready_cancel(struct ready *ready)
 static void wake(struct loop *loop)
 {
 	if (!loop->wake.place && !loop->stopped)
-		sim_event_set(&loop->wake, sim_random(TURN_LATEST));
+		sim_event_set(
+			&loop->wake,
+			sim_random(sim_permille(DELAYED_PERMILLE) ? TURN_DELAYED : TURN_LATEST));
 }
 
 void ready_set(struct loop *loop, struct ready *ready)

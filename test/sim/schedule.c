@@ -73,7 +73,7 @@ static void set_up(const struct schedule_options *options)
 {
 	bool shared = shape.kind == SHAPE_SINGLE && sim_chance(5),
 	     forever = sim_chance(shape.mirrored ? 20 : 60), disk_fails = sim_chance(30),
-	     retains = shape.mirrored || sim_chance(80);
+	     retains = sim_chance(80);
 	struct net_config net = {
 		.latency = ANY_OF(10 * US, 50 * US, 200 * US, 2 * MS),
 		.jitter = ANY_OF(0, 20 * US, 500 * US, 5 * MS),
@@ -134,6 +134,7 @@ static void set_up(const struct schedule_options *options)
 	if (options->server_workers)
 		server.workers = options->server_workers;
 	draw_mirror(&client);
+	work.strict &= !client.majority; /* which may be lost */
 	if (work.hot > shape.cells)
 		work.hot = shape.cells;
 	work.hot_from = (unsigned)sim_random(shape.cells - work.hot + 1);
@@ -156,6 +157,10 @@ static void set_up(const struct schedule_options *options)
 
 static void checked(void)
 {
+	if (shape.mirrored && !sim_client_whole(people_host())) { /* a member has left meanwhile */
+		phase = HEALED;
+		return;
+	}
 	reader_end();
 	people_leave();
 	phase = LEAVING;

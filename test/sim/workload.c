@@ -451,7 +451,8 @@ static void on_check(void *arg)
 		return;
 	}
 	if (u->op.type == SIM_FLUSH) {
-		model_check_disk(true);
+		if (!shape.mirrored || sim_client_whole(u->host)) /* else there is more to come */
+			model_check_disk(true);
 		if (!sim.failed)
 			check_then();
 		return;
