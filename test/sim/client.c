@@ -491,6 +491,69 @@ enum sim_refusal sim_client_refusal(enum sim_host host, unsigned part)
 						       : SIM_REFUSED;
 }
 
+bool sim_client_waits(enum sim_host host, unsigned part)
+{
+	const struct mirror *mirror = mirror_at(host, part);
+
+	return mirror && mirror->phase == MIRROR_WAITING;
+}
+
+bool sim_client_has_split(enum sim_host host, unsigned part)
+{
+	const struct mirror *mirror = running_mirror(host, part);
+
+	for (unsigned i = 0; mirror && i < mirror->node_count; i++)
+		if (mirror->nodes[i].state == MIRROR_NODE_REFUSED)
+			return true;
+	return false;
+}
+
+/* Of those in sync if it runs, else of those that are there: one to go on from. NULL: none. */
+static const char *name_to_keep(const struct mirror *mirror)
+{
+	const char *name = NULL;
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < mirror->node_count; i++) {
+		const struct mirror_node *node = &mirror->nodes[i];
+		bool good = mirror->phase == MIRROR_RUNNING ? mirror->read_set & MIRROR_BIT(i)
+							    : node->read && !node->blank;
+
+		if (good && !sim_random(++found))
+			name = node->name;
+	}
+	return name;
+}
+
+bool sim_client_order(enum sim_host host, unsigned part, bool resolve, uint64_t *survey)
+{
+	struct sim_process *before = sim_enter(process(host));
+	struct mirror *mirror = mirror_at(host, part);
+	const char *keep = resolve ? name_to_keep(mirror) : NULL;
+	char reason[512] = "";
+	json_t *request = json_object(), *answer = NULL;
+	bool second = *survey;
+
+	if (keep)
+		json_object_set_new(request, "keep", json_string(keep));
+	if (second)
+		json_object_set_new(request, "survey", json_integer((json_int_t)*survey));
+	if (keep || !resolve)
+		answer = mirror->base.ops->command(
+			&mirror->base, resolve ? "mirror-resolve" : "mirror-start", request,
+			&(struct reason){reason, sizeof(reason)});
+	*survey = second || !answer
+			  ? 0
+			  : (uint64_t)json_integer_value(json_object_get(answer, "order"));
+	sim_trace("mirror %u: ordered to %s %s%s: %s", part, resolve ? "keep" : "start",
+		  keep ? keep : "", second ? ", for good" : "", answer ? "taken" : reason);
+	json_decref(request);
+	second &= answer != NULL;
+	json_decref(answer);
+	sim_leave(before);
+	return second;
+}
+
 bool sim_client_whole(enum sim_host host)
 {
 	if (!sim_client_ready(host))

@@ -70,6 +70,13 @@ unsigned sim_client_read_set(enum sim_host host, unsigned part);
 unsigned sim_client_write_set(enum sim_host host, unsigned part);
 uint64_t sim_client_generation(enum sim_host host, unsigned part); /* 0: it doesn't run */
 enum sim_refusal sim_client_refusal(enum sim_host host, unsigned part);
+bool sim_client_waits(enum sim_host host, unsigned part); /* it has not started */
+bool sim_client_has_split(enum sim_host host, unsigned part); /* it runs, and refuses a member */
+/*
+ * A person's order to it: to start with what is there, or (`resolve`) what it is to go on from. Given twice:
+ * *survey is 0 at first, then what the first one left there. True: it was taken.
+ */
+bool sim_client_order(enum sim_host host, unsigned part, bool resolve, uint64_t *survey);
 bool sim_client_whole(enum sim_host host); /* ready, and all members of all mirrors are in sync */
 /* How often it has found acknowledged bytes lost for good, and failed, or will fail, an fsync for it. */
 uint64_t sim_client_losses(enum sim_host host);

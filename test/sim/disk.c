@@ -29,6 +29,7 @@
 #include <string.h>
 
 #define OPS 8192u
+#define BUSY (10 * MS) /* what a failed flush starts comes late, on some threads */
 #define TAGS 1024u /* more than a schedule uses */
 
 enum cell_state { CLEAN, DIRTY, DOOMED /* in the cache, and never written any more */ };
@@ -234,6 +235,7 @@ static void fail_flush(struct disk_op *d)
 	d->disk->life++;
 	d->disk->flush_errors++;
 	flush(d);
+	sim.processes[HOST_SERVER + (d->disk - disks)].busy_until = sim.now + BUSY;
 	model_lost();
 }
 

@@ -20,7 +20,7 @@ static struct faults_config config;
 static unsigned happened;
 static bool ended;
 static unsigned due; /* operations done by which the next one comes */
-static struct sim_event next, sound, state_sound, quiet;
+static struct sim_event next, sound, state_sound, quiet, client_death;
 
 /* Of each node's server. */
 static struct machine {
@@ -170,6 +170,17 @@ static void die(unsigned node)
 	sim_event_set(&machines[node].death, 0);
 }
 
+/* Likewise of a client, while it saves a witness. */
+static void on_client_death(void *arg)
+{
+	people_cut_power();
+}
+
+static void kill_client(void)
+{
+	sim_event_set(&client_death, 0);
+}
+
 static void on_state_sound(void *arg)
 {
 	state_set_failing(0);
@@ -278,7 +289,7 @@ static bool disturb_disk(void)
 {
 	enum disk_fault fault =
 		sim_chance(30) ? DISK_FAIL_FLUSHES : (enum disk_fault)sim_random(DISK_FAULTS);
-	uint64_t time = duration(MS, SEC);
+	uint64_t time = fault == DISK_FAIL_FLUSHES ? duration(50 * MS, 4 * SEC) : duration(MS, SEC);
 
 	if (fault != DISK_SLOW && !config.disk)
 		return false;
@@ -492,6 +503,8 @@ void faults_end(void)
 	state_set_failing(0);
 	state_set_killing(0, NULL);
 	witness_set_failing(0);
+	witness_set_killing(0, NULL);
+	sim_event_cancel(&client_death);
 	for (unsigned i = 0; i < NODES_MOST; i++)
 		sim_event_cancel(&machines[i].restart);
 	for (unsigned i = 0; i < HOSTS; i++)
@@ -519,6 +532,9 @@ void faults_reset(const struct faults_config *c)
 			.restart = {.run = on_restart, .arg = &machines[i]},
 			.death = {.run = on_death, .arg = &machines[i]},
 		};
+	client_death = (struct sim_event){.run = on_client_death};
 	if (config.state)
 		state_set_killing(20, die);
+	if (config.state && config.clients)
+		witness_set_killing(20, kill_client);
 }

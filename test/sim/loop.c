@@ -79,10 +79,11 @@ void ready_cancel(struct ready *ready)
 
 static void wake(struct loop *loop)
 {
+	bool busy = loop->process->busy_until > sim.now;
+	bool delayed = busy ? sim_chance(50) : sim_permille(DELAYED_PERMILLE);
+
 	if (!loop->wake.place && !loop->stopped)
-		sim_event_set(
-			&loop->wake,
-			sim_random(sim_permille(DELAYED_PERMILLE) ? TURN_DELAYED : TURN_LATEST));
+		sim_event_set(&loop->wake, sim_random(delayed ? TURN_DELAYED : TURN_LATEST));
 }
 
 void ready_set(struct loop *loop, struct ready *ready)

@@ -40,6 +40,7 @@ struct model {
 	unsigned cells;
 	bool (*excuse)(void);
 	uint64_t clock, next_tag, oldest, losses, restarts, lost_at;
+	bool keeps_all; /* no entry goes, since it may come back */
 	struct entry *cell[MODEL_CELLS_MOST];
 	struct entry *free;
 	struct entry entries[ENTRIES];
@@ -145,7 +146,7 @@ static bool gone_for_good(unsigned cell, const struct entry *e)
 
 static void prune(unsigned cell)
 {
-	for (struct entry **link = &model.cell[cell], *e; (e = *link);) {
+	for (struct entry **link = &model.cell[cell], *e; (e = *link) && !model.keeps_all;) {
 		if (e->dead < model.oldest && gone_for_good(cell, e)) {
 			*link = e->next;
 			e->next = model.free;
@@ -424,6 +425,22 @@ void model_reconsider(void)
 		reconsider(cell);
 }
 
+void model_may_be_forced(void)
+{
+	model.keeps_all = true;
+}
+
+void model_forced(void)
+{
+	model_reconsider();
+	for (unsigned cell = 0; cell < model.cells; cell++)
+		for (struct entry *e = model.cell[cell]; e; e = e->next) {
+			e->durable = e->kept = false;
+			e->lost = true;
+			e->dead = NEVER;
+		}
+}
+
 void model_restarted(void)
 {
 	model.restarts++;
@@ -576,6 +593,7 @@ void model_reset(bool (*excuse)(void))
 	model.next_tag = 1;
 	model.oldest = 0;
 	model.losses = model.restarts = 0;
+	model.keeps_all = false;
 	model.lost_at = 0;
 	model.used = 0;
 	model.free = NULL;

@@ -84,6 +84,11 @@ void model_client_gone(unsigned client, bool dead, bool durable);
  * undone. */
 void model_reconsider(void);
 
+/* A mirror was started by force: anything that was ever written may come back, until it is seen or
+ * written over. Only where model_may_be_forced() was said before. */
+void model_forced(void);
+void model_may_be_forced(void);
+
 /* Compares the disks themselves. after_flush: everything acknowledged must be on the medium. Before that a
  * mirror's disks say nothing, each by itself. */
 void model_check_disk(bool after_flush);

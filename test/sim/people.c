@@ -10,7 +10,10 @@
 #include "test/sim/workload.h"
 
 #include <errno.h>
+#include <string.h>
 
+#define FORCE_PATIENCE (4 * SEC) /* until a mirror is started by force */
+#define MIND_INTERVAL (500 * MS)
 #define STOP_PATIENCE (10 * SEC) /* for the last flush and the clean end of mirrors */
 
 /* On the way to a client's end in good order. */
@@ -41,6 +44,11 @@ static struct sim_event impatience; /* it takes too long */
 static struct sim_op last_flush;
 static uint64_t last_flush_start; /* the model's */
 static bool released; /* it has let go of the export */
+static bool ever_forced; /* a mirror was started by force */
+static bool apart; /* and not all its members have come together since */
+static uint64_t taking_at; /* simulated time when the one that is starting began to wait */
+static uint64_t surveys[SHAPE_PARTS_MOST]; /* of orders that were given once */
+static struct sim_event minding;
 static bool ended; /* nothing bad happens any more */
 static bool strange; /* some server isn't the one that the client in use knew */
 
@@ -61,6 +69,7 @@ static struct sight {
 	uint64_t generation;
 	unsigned read_set, write_set;
 	enum sim_refusal refusal; /* of the one that is starting */
+	bool split; /* it refuses a member */
 } sights[SHAPE_PARTS_MOST];
 
 static void add(enum count count, unsigned members)
@@ -73,7 +82,8 @@ static void look_at_mirror(struct sight *s, unsigned part)
 	struct sight now = {.generation = sim_client_generation(host, part),
 			    .read_set = sim_client_read_set(host, part),
 			    .write_set = sim_client_write_set(host, part),
-			    .refusal = s->refusal};
+			    .refusal = s->refusal,
+			    .split = s->split};
 
 	if (!now.generation || (now.generation == s->generation && now.write_set == s->write_set))
 		return;
@@ -103,16 +113,64 @@ static void look_at_refusal(struct sight *s, unsigned part)
 		sim_count(counts[now]);
 		sim_trace("mirror %u: refuses to start (%d)", part, (int)now);
 	}
-	if (now == SIM_SPLIT)
+	if (now == SIM_SPLIT && !ever_forced)
 		sim_fail("invariant 14: split brain, though nobody has forced anything");
 	s->refusal = now;
 }
 
+/* Once for each. */
+static void look_at_split(struct sight *s, unsigned part)
+{
+	bool now = sim_client_has_split(host, part);
+
+	if (now && !s->split)
+		sim_count(COUNT_MEMBERS_SPLIT);
+	s->split = now;
+}
+
+/* ---- by force ---- */
+
+static void mind(unsigned part)
+{
+	enum sim_host where = taking_over ? coming : host;
+	bool waits, split, resolve;
+
+	if (!sim_client_running(where))
+		return;
+	waits = sim_client_waits(where, part);
+	split = ever_forced && sim_client_has_split(where, part);
+	resolve = split || sim_client_refusal(where, part) == SIM_SPLIT;
+	if (!resolve && !(waits && taking_over && !ended && sim.now - taking_at > FORCE_PATIENCE))
+		return;
+	if (where != host && sim_client_running(host)) { /* else both would write */
+		workload_client_dead(host);
+		sim_client_crash(host);
+		model_client_gone(life, true, false);
+	}
+	if (!sim_client_order(where, part, resolve, &surveys[part]))
+		return;
+	sim_count(resolve ? COUNT_RESOLVED : COUNT_FORCED);
+	ever_forced = true;
+	apart |= waits;
+	if (waits)
+		model_forced();
+}
+
+static void on_mind(void *arg)
+{
+	for (unsigned i = 0; i < shape.part_count; i++)
+		mind(i);
+	sim_event_set(&minding, MIND_INTERVAL);
+}
+
 static void look_at_mirrors(void)
 {
+	apart = apart && !sim_client_whole(host);
 	for (unsigned i = 0; i < shape.part_count && shape.mirrored; i++) {
 		if (sim_client_running(host))
 			look_at_mirror(&sights[i], i);
+		if (ever_forced && sim_client_running(host))
+			look_at_split(&sights[i], i);
 		if (taking_over)
 			look_at_refusal(&sights[i], i);
 	}
@@ -146,6 +204,7 @@ static void begin_waiting(enum sim_host where, bool force)
 	coming = where;
 	forced = force;
 	taking_since = disk_flush_errors();
+	taking_at = sim.now;
 	workload_client_challenged(host);
 }
 
@@ -160,7 +219,7 @@ static void check_lease(enum sim_host before)
 {
 	uint64_t seen = workload_served(before); /* the server saw it then, or later */
 
-	if (!forced && !strange && !released && seen && sim.now - seen < lease)
+	if (!forced && !strange && !released && !apart && seen && sim.now - seen < lease)
 		sim_fail("invariant 5: client %c was let in without force %llu ms after the holder "
 			 "was served, within its lease",
 			 letter(coming), (unsigned long long)((sim.now - seen) / MS));
@@ -189,6 +248,8 @@ static void changed_hands(void)
 	}
 	strange = released = false;
 	admitted = sim_client_losses(host);
+	if (apart) /* it may go on from what the one before did without */
+		model_forced();
 	lives[host] = ++life;
 	forget_mirrors();
 	workload_use(host, life);
@@ -492,7 +553,7 @@ bool people_settled(void)
 	return !busy();
 }
 
-void people_reset(const struct sim_client_config *c, uint64_t l)
+void people_reset(const struct sim_client_config *c, uint64_t l, bool force)
 {
 	config = *c;
 	lease = l;
@@ -506,6 +567,13 @@ void people_reset(const struct sim_client_config *c, uint64_t l)
 	taking_over = false;
 	restart = (struct sim_event){.run = on_restart};
 	last_flush = (struct sim_op){0};
+	ever_forced = apart = false;
+	memset(surveys, 0, sizeof(surveys));
+	minding = (struct sim_event){.run = on_mind};
+	if (force) {
+		model_may_be_forced();
+		sim_event_set(&minding, MIND_INTERVAL);
+	}
 	forget_mirrors();
 	sim_client_reset();
 }

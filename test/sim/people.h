@@ -8,7 +8,8 @@
 
 #include "test/sim/client.h"
 
-void people_reset(const struct sim_client_config *config, uint64_t lease);
+/* `force`: they start mirrors by force when they have waited for long, and resolve what comes of it. */
+void people_reset(const struct sim_client_config *config, uint64_t lease, bool force);
 void people_begin(void);
 enum sim_host people_host(void); /* of the client in use */
 bool people_stop(void); /* likewise, once nothing is under way, and in good order */

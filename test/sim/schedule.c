@@ -65,7 +65,7 @@ static void draw_mirror(struct sim_client_config *client)
 	client->resends = client->resends == FOREVER ? FOREVER : (unsigned)sim_random(3);
 	client->majority = sim_chance(20);
 	client->start_wait = ANY_OF(0, 500 * MS, 3 * SEC, 10 * SEC);
-	client->resync_rate = sim_chance(20) ? ANY_OF(65536, 1 << 20) : 0;
+	client->resync_rate = sim_chance(40) ? ANY_OF(16384, 65536, 1 << 20) : 0;
 }
 
 /* Draws a world. */
@@ -144,7 +144,7 @@ static void set_up(const struct schedule_options *options)
 	witness_reset();
 	model_reset(people_admits_loss);
 	sim_server_reset(&server);
-	people_reset(&client, server.lease);
+	people_reset(&client, server.lease, shape.mirrored && !work.strict && sim_chance(30));
 	reader_reset(&client, shape.cells);
 	workload_reset(&work);
 	faults_reset(&faults);

@@ -190,7 +190,7 @@ void sim_process_start(enum sim_host host)
 	assert(!process->alive);
 	heap_clear(process->heap);
 	process->alive = true;
-	process->frozen_until = 0;
+	process->frozen_until = process->busy_until = 0;
 	process->stopped = NULL;
 	process->loops = 0;
 }

@@ -40,6 +40,7 @@ struct sim_process {
 	enum sim_host host;
 	bool alive;
 	uint64_t frozen_until; /* simulated time; its threads do nothing before */
+	uint64_t busy_until; /* its threads often wait for a processor */
 	struct heap *heap;
 	unsigned loops; /* ever made */
 	/* It called loop_stop() on its first loop; see loop.c. */

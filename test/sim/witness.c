@@ -21,7 +21,8 @@ static struct file {
 	struct mirror_witness seen, durable;
 } files[HOSTS][NODES_MOST];
 
-static unsigned fail_percent;
+static unsigned fail_percent, kill_permille;
+static void (*kill_fn)(void);
 
 enum save_step { SAVE_WRITE, SAVE_RENAME, SAVE_SYNC };
 
@@ -67,6 +68,8 @@ static void on_step(void *arg)
 	} else if (store->step == SAVE_RENAME) {
 		file->seen = store->saving;
 		file->renamed = true;
+		if (sim_permille(kill_permille))
+			kill_fn();
 	} else if (store->step == SAVE_SYNC) {
 		file->durable = file->seen;
 		file->renamed = false;
@@ -157,8 +160,14 @@ void witness_set_failing(unsigned percent)
 	fail_percent = percent;
 }
 
+void witness_set_killing(unsigned permille, void (*kill)(void))
+{
+	kill_permille = permille;
+	kill_fn = kill;
+}
+
 void witness_reset(void)
 {
 	memset(files, 0, sizeof(files));
-	fail_percent = 0;
+	fail_percent = kill_permille = 0;
 }
