@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What rots in one node's file is found by verify while the mirror is in use, and mended from the majority; two nodes alone are told apart by a person only; what one disk can't read is read from another and written there anew.
-# timeout: 120
+# timeout: 240
 . "$SRC/test/lib.sh"
 . "$SRC/test/mirror.sh"
 need_fuse
