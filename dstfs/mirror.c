@@ -308,7 +308,9 @@ static const char *sync_word(const struct mirror *mirror)
 		return "failed";
 	if (mirror->write_set != in_sync)
 		return "resyncing";
-	return (unsigned)__builtin_popcount(in_sync) < mirror->members ? "degraded" : "in-sync";
+	if ((unsigned)__builtin_popcount(in_sync) < mirror->members)
+		return "degraded";
+	return mirror_bits_sum(&mirror->suspect) ? "resyncing" : "in-sync";
 }
 
 static json_t *node_status(struct mirror_node *node)
