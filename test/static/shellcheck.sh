@@ -9,4 +9,4 @@ find scripts test .ci -type f | while read -r file; do
 	case $(head -n 2 "$file" | tr '\n' ' ') in
 	'#!/bin/bash'* | '#!/bin/sh'* | *'shellcheck shell'*) echo "$file" ;;
 	esac
-done | xargs shellcheck -x -e SC1090,SC1091
+done | xargs -P "$(nproc)" -n 16 shellcheck -x -e SC1090,SC1091
