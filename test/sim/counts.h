@@ -44,6 +44,7 @@
 	X(SERVER_FREEZES, "server: frozen")                                                        \
 	X(POWER_CUTS, "server: power cut")                                                         \
 	X(POWER_CUTS_ALL, "power cut everywhere")                                                  \
+	X(TROUBLE, "something dead while a mirror wrote about itself")                             \
 	X(ALTERNATIONS, "members down one after the other")                                        \
 	X(SECTORS_LOST, "server: sectors lost in power cuts")                                      \
 	X(CLIENT_STOPS, "client: stopped in order and started anew")                               \

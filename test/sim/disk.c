@@ -75,6 +75,8 @@ struct disk {
 
 static struct disk_config config;
 static struct disk disks[NODES_MOST];
+static unsigned trouble_permille;
+static void (*trouble)(unsigned node);
 
 /* What a server opens. */
 struct disk_backend {
@@ -400,6 +402,9 @@ static void disk_submit(struct backend *backend, struct backend_op *op)
 	bool slow = d->disk->until[DISK_SLOW] > sim.now;
 
 	watch(d);
+	if (d->modifies && trouble && sim_permille(trouble_permille) &&
+	    shape_is_metadata((unsigned)(d->disk - disks), d->first))
+		trouble((unsigned)(d->disk - disks));
 	if (!slow && sim_chance(config.inline_percent)) {
 		d->error = fate(d);
 		take_effect(d, d->count);
@@ -510,6 +515,12 @@ void disk_heal(void)
 		memset(disks[i].until, 0, sizeof(disks[i].until));
 }
 
+void disk_set_trouble(unsigned permille, void (*happen)(unsigned node))
+{
+	trouble_permille = permille;
+	trouble = happen;
+}
+
 const uint8_t *disk_medium(unsigned node, unsigned cell)
 {
 	return disks[node].medium + (size_t)cell * CELL;
@@ -567,6 +578,7 @@ uint64_t disk_flush_errors(void)
 void disk_reset(const struct disk_config *c, unsigned nodes, const unsigned *cells)
 {
 	config = *c;
+	trouble = NULL;
 	for (unsigned i = 0; i < NODES_MOST; i++) {
 		struct disk *disk = &disks[i];
 

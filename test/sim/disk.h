@@ -38,6 +38,8 @@ enum disk_fault {
 void disk_reset(const struct disk_config *config, unsigned nodes, const unsigned *cells);
 void disk_fault(unsigned node, enum disk_fault fault, uint64_t duration);
 void disk_heal(void); /* all of them */
+/* When a mirror's own data is written, then in so many cases happen(node), soon: it must do nothing at once. */
+void disk_set_trouble(unsigned permille, void (*happen)(unsigned node));
 
 /* The server's process is gone: what is under way gets done or doesn't. */
 void disk_process_gone(unsigned node);

@@ -24,7 +24,7 @@ static struct sim_event next, sound, state_sound, quiet, client_death;
 
 /* Of each node's server. */
 static struct machine {
-	struct sim_event restart, death;
+	struct sim_event restart, death, trouble;
 	bool down; /* stays down until it is brought back */
 } machines[NODES_MOST];
 
@@ -179,6 +179,38 @@ static void on_client_death(void *arg)
 static void kill_client(void)
 {
 	sim_event_set(&client_death, 0);
+}
+
+/* While a mirror writes about itself: its node dies, its client, or all. */
+static void on_trouble(void *arg)
+{
+	unsigned node = node_of(arg);
+
+	sim_count(COUNT_TROUBLE);
+	switch (sim_random(5)) {
+	case 0:
+		crash_node(node);
+		break;
+	case 1:
+		if (config.power)
+			cut_power_of(node);
+		break;
+	case 2:
+		people_cut_power();
+		break;
+	case 3:
+		cut_all_power();
+		break;
+	default:
+		people_crash();
+		break;
+	}
+}
+
+static void trouble(unsigned node)
+{
+	if (!machines[node].trouble.place)
+		sim_event_set(&machines[node].trouble, sim_random(sim_chance(50) ? MS : 20 * MS));
 }
 
 static void on_state_sound(void *arg)
@@ -505,8 +537,11 @@ void faults_end(void)
 	witness_set_failing(0);
 	witness_set_killing(0, NULL);
 	sim_event_cancel(&client_death);
-	for (unsigned i = 0; i < NODES_MOST; i++)
+	disk_set_trouble(0, NULL);
+	for (unsigned i = 0; i < NODES_MOST; i++) {
 		sim_event_cancel(&machines[i].restart);
+		sim_event_cancel(&machines[i].trouble);
+	}
 	for (unsigned i = 0; i < HOSTS; i++)
 		sim.processes[i].frozen_until = 0;
 }
@@ -531,10 +566,13 @@ void faults_reset(const struct faults_config *c)
 		machines[i] = (struct machine){
 			.restart = {.run = on_restart, .arg = &machines[i]},
 			.death = {.run = on_death, .arg = &machines[i]},
+			.trouble = {.run = on_trouble, .arg = &machines[i]},
 		};
 	client_death = (struct sim_event){.run = on_client_death};
 	if (config.state)
 		state_set_killing(20, die);
+	if (shape.mirrored && sim_chance(70))
+		disk_set_trouble(10, trouble);
 	if (config.state && config.clients)
 		witness_set_killing(20, kill_client);
 }

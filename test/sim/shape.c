@@ -79,6 +79,24 @@ unsigned shape_cell_at(unsigned node, unsigned at)
 	return shape.parts[node].first + at;
 }
 
+bool shape_is_metadata(unsigned node, unsigned at)
+{
+	for (unsigned i = 0; i < shape.part_count && shape.mirrored; i++) {
+		const struct shape_part *part = &shape.parts[i];
+
+		for (unsigned j = 0; j < part->member_count; j++) {
+			const struct shape_member *member = &part->members[j];
+
+			if (node < member->first || node >= member->first + member->count)
+				continue;
+			for (unsigned before = member->first; before < node; before++)
+				at += shape.node_cells[before];
+			return at >= part->cells;
+		}
+	}
+	return false;
+}
+
 /* ---- drawing one ---- */
 
 static struct shape_part *add_part(bool mirror, unsigned cells)

@@ -62,6 +62,8 @@ const struct shape_part *shape_part_of(unsigned cell);
 /* Where that cell lies on this member of its part. */
 void shape_place(unsigned cell, unsigned member, unsigned *node, unsigned *at);
 
+/* Is that the mirror's own: a map or a superblock? */
+bool shape_is_metadata(unsigned node, unsigned at);
 /* The cell of the volume that lies there. Of shapes without mirrors. */
 unsigned shape_cell_at(unsigned node, unsigned at);
 

@@ -132,6 +132,18 @@ static void judge_hash(const struct user *u, const uint8_t *hash)
 		sim_fail("a hash of cells %u+%u is wrong", u->model.first, u->model.count);
 }
 
+/* Is one under way that began before? Some node may have told it of a loss already; it still waits for others. */
+static bool earlier_flush(const struct user *u)
+{
+	bool split = shape.part_count > 1 || shape.kind == SHAPE_STRIPE;
+
+	for (unsigned i = 0; i < config.users && split; i++)
+		if (users[i].busy && users[i].op.type == SIM_FLUSH && users[i].host == u->host &&
+		    users[i].start < u->start)
+			return true;
+	return false;
+}
+
 static void judge_answer(struct user *u, int error, const uint8_t *data, uint64_t length)
 {
 	struct sim_op *op = &u->op;
@@ -145,7 +157,8 @@ static void judge_answer(struct user *u, int error, const uint8_t *data, uint64_
 		people_admits_loss();
 		model_flush_failed(u->life, u->start);
 	} else if (op->type == SIM_FLUSH) {
-		model_flushed(u->life, u->start);
+		if (!earlier_flush(u))
+			model_flushed(u->life, u->start);
 	} else if (op->type == SIM_HASH && !error) {
 		judge_hash(u, data);
 	} else if (op->type == SIM_READ && !error) {
