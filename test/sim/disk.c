@@ -316,11 +316,10 @@ static void watch(const struct disk_op *d)
 	}
 	if (config.once && op->type == BACKEND_WRITE) {
 		uint64_t tag = model_tag(op->data);
-		unsigned cell = shape_cell_at((unsigned)(disk - disks), d->first);
 		uint32_t *seen = &disk->seen[tag % TAGS][d->first];
 
 		/* By its first cell: a write that is done anew may come in pieces. */
-		if (tag && *seen == disk->life && !model_acknowledged(op->data, cell))
+		if (tag && *seen == disk->life && !model_acknowledged(op->data, d->first))
 			sim_fail("invariant 2: write %llu is carried out twice",
 				 (unsigned long long)tag);
 		*seen = disk->life;

@@ -187,7 +187,7 @@ static void on_trouble(void *arg)
 	unsigned node = node_of(arg);
 
 	sim_count(COUNT_TROUBLE);
-	switch (sim_random(5)) {
+	switch (sim_random(7)) {
 	case 0:
 		crash_node(node);
 		break;
@@ -199,10 +199,10 @@ static void on_trouble(void *arg)
 		people_cut_power();
 		break;
 	case 3:
-		cut_all_power();
+		people_crash();
 		break;
 	default:
-		people_crash();
+		cut_all_power();
 		break;
 	}
 }
@@ -210,7 +210,7 @@ static void on_trouble(void *arg)
 static void trouble(unsigned node)
 {
 	if (!machines[node].trouble.place)
-		sim_event_set(&machines[node].trouble, sim_random(sim_chance(50) ? MS : 20 * MS));
+		sim_event_set(&machines[node].trouble, sim_random(sim_chance(50) ? 300 * US : 10 * MS));
 }
 
 static void on_state_sound(void *arg)

@@ -85,8 +85,9 @@ static void set_up(const struct schedule_options *options)
 		.latency = ANY_OF(20 * US, 200 * US, 5 * MS),
 		.inline_percent = (unsigned)ANY_OF(0, 50, 95),
 		.forgets = shape.mirrored,
-		/* Shared, it may forget a session when the lease is over; mirrors copy. */
-		.once = !shared && !shape.mirrored,
+		/* Shared, it may forget a session when the lease is over. In a map a part may be acknowledged,
+		 * and written anew, before the whole is; and mirrors copy. */
+		.once = !shared && shape.kind == SHAPE_SINGLE,
 		.writeback_percent = (unsigned)ANY_OF(0, 10, 50),
 	};
 	struct sim_client_config client = {

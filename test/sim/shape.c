@@ -72,13 +72,6 @@ void shape_place(unsigned cell, unsigned member, unsigned *node, unsigned *at)
 	shape_locate(&part->members[member], cell - part->first, node, at);
 }
 
-unsigned shape_cell_at(unsigned node, unsigned at)
-{
-	if (shape.kind == SHAPE_STRIPE)
-		return (at / shape.chunk * shape.nodes + node) * shape.chunk + at % shape.chunk;
-	return shape.parts[node].first + at;
-}
-
 bool shape_is_metadata(unsigned node, unsigned at)
 {
 	for (unsigned i = 0; i < shape.part_count && shape.mirrored; i++) {

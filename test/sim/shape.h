@@ -64,7 +64,5 @@ void shape_place(unsigned cell, unsigned member, unsigned *node, unsigned *at);
 
 /* Is that the mirror's own: a map or a superblock? */
 bool shape_is_metadata(unsigned node, unsigned at);
-/* The cell of the volume that lies there. Of shapes without mirrors. */
-unsigned shape_cell_at(unsigned node, unsigned at);
 
 #endif
