@@ -72,10 +72,9 @@
 	X(MEMBERS_IN_SYNC, "mirrors: members that got in sync")                                    \
 	X(DETACHES, "mirrors: clean ends")                                                         \
 	X(ALTERNATE, "mirrors: starts refused since what was there was stale")                     \
-	X(SPLITS, "mirrors: starts refused for a split brain")                                     \
 	X(MIRRORS_REFUSED, "mirrors: starts refused otherwise")                                    \
 	X(FORCED, "mirrors: started by force")                                                     \
-	X(MEMBERS_SPLIT, "mirrors: members refused for a split brain")                             \
+	X(SPLITS, "mirrors: starts and members refused for a split brain")                         \
 	X(RESOLVED, "mirrors: split brains resolved")                                              \
 	/* What the code did about it. */                                                          \
 	X(CONNECTIONS, "connections accepted")                                                     \

@@ -29,7 +29,7 @@
 #include <string.h>
 
 #define OPS 8192u
-#define BUSY (10 * MS) /* what a failed flush starts comes late, on some threads */
+#define BUSY (20 * MS) /* what a failed flush starts comes late, on some threads */
 #define TAGS 1024u /* more than a schedule uses */
 
 enum cell_state { CLEAN, DIRTY, DOOMED /* in the cache, and never written any more */ };

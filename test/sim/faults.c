@@ -13,6 +13,7 @@
 #include "test/sim/witness.h"
 #include "test/sim/workload.h"
 
+#define WITNESS_FAILS 2u /* per cent of its steps, at any time */
 #define ALTERNATE_TICK (300 * MS)
 #define ALTERNATE_PATIENCE (60 * SEC) /* until the first one has left the mirror */
 
@@ -210,13 +211,14 @@ static void on_trouble(void *arg)
 static void trouble(unsigned node)
 {
 	if (!machines[node].trouble.place)
-		sim_event_set(&machines[node].trouble, sim_random(sim_chance(50) ? 300 * US : 10 * MS));
+		sim_event_set(&machines[node].trouble,
+			      sim_random(sim_chance(50) ? 300 * US : 10 * MS));
 }
 
 static void on_state_sound(void *arg)
 {
 	state_set_failing(0);
-	witness_set_failing(0);
+	witness_set_failing(WITNESS_FAILS);
 }
 
 static bool disturb_state(void)
@@ -320,7 +322,7 @@ static void on_sound(void *arg)
 static bool disturb_disk(void)
 {
 	enum disk_fault fault =
-		sim_chance(30) ? DISK_FAIL_FLUSHES : (enum disk_fault)sim_random(DISK_FAULTS);
+		sim_chance(40) ? DISK_FAIL_FLUSHES : (enum disk_fault)sim_random(DISK_FAULTS);
 	uint64_t time = fault == DISK_FAIL_FLUSHES ? duration(50 * MS, 4 * SEC) : duration(MS, SEC);
 
 	if (fault != DISK_SLOW && !config.disk)
@@ -465,7 +467,7 @@ static const struct kind kinds[] = {
 	{30, disturb_network}, {1, stop_client},   {1, grow},          {2, fail_by_command},
 	{8, partition},        {2, disturb_state}, {13, crash_server}, {6, stop_server},
 	{9, cut_power},        {6, freeze_server}, {4, freeze_client}, {4, crash_client},
-	{4, take_over},        {10, disturb_disk}, {0, NULL},
+	{4, take_over},        {14, disturb_disk}, {0, NULL},
 };
 
 static const struct kind mirror_kinds[] = {
@@ -573,6 +575,7 @@ void faults_reset(const struct faults_config *c)
 		state_set_killing(20, die);
 	if (shape.mirrored && sim_chance(70))
 		disk_set_trouble(10, trouble);
+	witness_set_failing(config.state ? WITNESS_FAILS : 0);
 	if (config.state && config.clients)
 		witness_set_killing(20, kill_client);
 }

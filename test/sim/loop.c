@@ -80,7 +80,7 @@ void ready_cancel(struct ready *ready)
 static void wake(struct loop *loop)
 {
 	bool busy = loop->process->busy_until > sim.now;
-	bool delayed = busy ? sim_chance(50) : sim_permille(DELAYED_PERMILLE);
+	bool delayed = busy ? sim_chance(80) : sim_permille(DELAYED_PERMILLE);
 
 	if (!loop->wake.place && !loop->stopped)
 		sim_event_set(&loop->wake, sim_random(delayed ? TURN_DELAYED : TURN_LATEST));

@@ -124,7 +124,7 @@ static void look_at_split(struct sight *s, unsigned part)
 	bool now = sim_client_has_split(host, part);
 
 	if (now && !s->split)
-		sim_count(COUNT_MEMBERS_SPLIT);
+		sim_count(COUNT_SPLITS);
 	s->split = now;
 }
 

@@ -72,7 +72,7 @@ static void draw_mirror(struct sim_client_config *client)
 static void set_up(const struct schedule_options *options)
 {
 	bool shared = shape.kind == SHAPE_SINGLE && sim_chance(5),
-	     forever = sim_chance(shape.mirrored ? 20 : 60), disk_fails = sim_chance(30),
+	     forever = sim_chance(shape.mirrored ? 20 : 60), disk_fails = sim_chance(40),
 	     retains = sim_chance(80);
 	struct net_config net = {
 		.latency = ANY_OF(10 * US, 50 * US, 200 * US, 2 * MS),
