@@ -151,7 +151,9 @@ void mirror_generation_raise(struct mirror_super *super, const uint8_t uuid[DST_
 	if (super->ancestor_count < MIRROR_ANCESTORS)
 		super->ancestor_count++;
 	memcpy(super->generation.uuid, uuid, DST_ID_SIZE);
-	super->generation.counter++;
+	/* One that a hostile node has brought near the end doesn't make the others' superblocks invalid. */
+	if (super->generation.counter < UINT64_MAX - 1)
+		super->generation.counter++;
 }
 
 bool mirror_generation_contains(const struct mirror_super *super, const uint8_t uuid[DST_ID_SIZE])

@@ -484,6 +484,23 @@ static void test_generations(void **state)
 	assert_false(mirror_generation_contains(&super, super.members[2].left));
 }
 
+/* As high as a superblock may say, it goes on, and what is written is valid. */
+static void test_generations_do_not_end(void **state)
+{
+	struct mirror_super super = sample(), back;
+	uint8_t block[MIRROR_SUPER_SIZE], uuid[DST_ID_SIZE];
+	char reason[128];
+
+	super.generation.counter = UINT64_MAX - 1;
+	fill_id(uuid, 0x42);
+	mirror_generation_raise(&super, uuid);
+	mirror_super_encode(block, &super);
+	assert_int_equal(mirror_super_decode(&back, block, mirror_least_size(&super), reason,
+					     sizeof(reason)),
+			 0);
+	assert_memory_equal(back.generation.uuid, uuid, DST_ID_SIZE);
+}
+
 /* ---- maps ---- */
 
 static void test_map_in_a_wrong_place(void **state)
@@ -569,6 +586,7 @@ int main(void)
 		cmocka_unit_test(test_bad_content_is_not_passed_over),
 		cmocka_unit_test(test_grown_node),
 		cmocka_unit_test(test_generations),
+		cmocka_unit_test(test_generations_do_not_end),
 		cmocka_unit_test(test_map_in_a_wrong_place),
 		cmocka_unit_test(test_torn_map),
 		cmocka_unit_test(test_map_end),
