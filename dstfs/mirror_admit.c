@@ -44,6 +44,19 @@ static bool empty_supers(struct mirror_order *order,
 
 /* ---- a medium becomes a member ---- */
 
+/* Is it the member by now that it was to be? */
+static bool is_recorded(const struct mirror_order *order)
+{
+	const struct mirror_node *node = order->subject;
+	const struct mirror_member *member;
+
+	if (node->slot == MIRROR_NO_SLOT)
+		return false;
+	member = &order->mirror->super.members[node->slot];
+	return member->state != MIRROR_FREE &&
+	       !memcmp(member->id, order->id_of_member, DST_ID_SIZE);
+}
+
 static void give_up(struct mirror_order *order)
 {
 	struct mirror_node *node = order->subject;
@@ -51,6 +64,9 @@ static void give_up(struct mirror_order *order)
 	node->changing = false;
 	if (node->state != MIRROR_NODE_RESYNC)
 		mirror_join_lost(node);
+	if (is_recorded(order))
+		return;
+	node->slot = MIRROR_NO_SLOT; /* the place is another's to take */
 	if (order->fresh)
 		node->removed = true; /* it never was one: as if it had not been asked for */
 }
@@ -63,8 +79,14 @@ static bool edit_admit(struct mirror *mirror, struct mirror_change *change,
 	const struct mirror_node *other = mirror_node_of_slot(mirror, order->slot);
 	struct mirror_member *member = &super->members[order->slot];
 
-	if (node->target->state != TARGET_READY) {
+	/* Once it was tried, the others may have recorded that it is one: then it is, and is absent. */
+	if (node->target->state != TARGET_READY &&
+	    !(mirror->work->changing.failed & MIRROR_BIT(node->index))) {
 		*error = ENODEV;
+		return false;
+	}
+	if (node->size < mirror_least_size(super)) { /* which has grown meanwhile */
+		*error = EFBIG;
 		return false;
 	}
 	if ((other && other != node) ||
@@ -90,8 +112,18 @@ static void on_admitted(struct mirror *mirror, struct mirror_change *change, int
 		mirror_order_done(order, "it is member %u, and everything is copied to it",
 				  order->slot + 1);
 	} else {
+		bool recorded = is_recorded(order);
+
 		give_up(order);
-		if (error == ENODEV || !error)
+		if (recorded)
+			mirror_order_failed(
+				order,
+				"it was lost when it had become member %u, and is empty; "
+				"when it is back dstctl mirror replace %s %s goes on",
+				order->slot + 1, mirror->volume, node->name);
+		else if (error == EFBIG)
+			mirror_order_failed(order, "it is smaller than the mirror is by now");
+		else if (error == ENODEV || !error)
 			mirror_order_failed(order,
 					    "it was lost while it became a member; try again "
 					    "when it is back");
@@ -371,6 +403,15 @@ json_t *mirror_node_admit(struct mirror_node *node, const json_t *request,
 
 /* ---- a member ceases to be one ---- */
 
+static unsigned count_members(const struct mirror_super *super)
+{
+	unsigned members = 0;
+
+	for (unsigned i = 0; i < MIRROR_MAX_NODES; i++)
+		members += super->members[i].state != MIRROR_FREE;
+	return members;
+}
+
 static bool edit_remove(struct mirror *mirror, struct mirror_change *change,
 			struct mirror_super *super, int *error)
 {
@@ -380,6 +421,10 @@ static bool edit_remove(struct mirror *mirror, struct mirror_change *change,
 	if (member->state == MIRROR_IN_SYNC &&
 	    mirror_members_keep(mirror, super, order->subject, true)) {
 		*error = EBUSY;
+		return false;
+	}
+	if (count_members(super) <= 2) { /* another one was removed meanwhile */
+		*error = ESRCH;
 		return false;
 	}
 	*member = (struct mirror_member){.state = MIRROR_FREE};
@@ -407,6 +452,11 @@ static void on_removed(struct mirror *mirror, struct mirror_change *change, int 
 	struct mirror_node *node = order->subject;
 
 	node->changing = false;
+	if (error == ESRCH) {
+		mirror_order_failed(order, "another node was removed meanwhile, and a mirror has "
+					   "two members at least");
+		return;
+	}
 	if (error && error != ENOTCONN) {
 		mirror_members_failed(order, error);
 		return;
@@ -419,15 +469,6 @@ static void on_removed(struct mirror *mirror, struct mirror_change *change, int 
 				 "Delete its line in the configuration");
 }
 
-static unsigned count_members(const struct mirror *mirror)
-{
-	unsigned members = 0;
-
-	for (unsigned i = 0; i < MIRROR_MAX_NODES; i++)
-		members += mirror->super.members[i].state != MIRROR_FREE;
-	return members;
-}
-
 static bool may_remove(struct mirror_node *node, bool force, const struct reason *reason)
 {
 	const char *wrong = NULL;
@@ -438,7 +479,7 @@ static bool may_remove(struct mirror_node *node, bool force, const struct reason
 		wrong = mirror_members_keep(node->mirror, &node->mirror->super, node, true);
 	if (wrong)
 		text_refuse(reason, "%s can't be removed: %s", node->name, wrong);
-	else if (count_members(node->mirror) <= 2)
+	else if (count_members(&node->mirror->super) <= 2)
 		text_refuse(reason,
 			    "%s can't be removed: a mirror has two members at least. A new medium "
 			    "takes its place with dstctl mirror replace",

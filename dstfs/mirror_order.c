@@ -83,16 +83,27 @@ static uint64_t new_id(void)
 	return (id >> 12) + 1; /* a number that every reader of JSON can hold */
 }
 
+bool mirror_order_may_begin(struct mirror *mirror, const struct mirror_node *node,
+			    const struct reason *reason)
+{
+	const struct mirror_order *running = find_running(mirror->orders, node);
+
+	if (running)
+		text_refuse(reason, "%s%s%s is still under way; see dstctl status",
+			    running->command, node ? " of " : "", node ? node->name : "");
+	return !running;
+}
+
 struct mirror_order *mirror_order_begin(struct mirror *mirror, const char *command,
 					struct mirror_node *node, const struct reason *reason)
 {
-	const struct mirror_order *running = find_running(mirror->orders, node);
-	struct mirror_order *order = find_place(mirror->orders);
+	struct mirror_order *order;
 
-	if (running || !order) {
-		text_refuse(reason, "%s%s%s is still under way; see dstctl status",
-			    running ? running->command : "too much else",
-			    running && node ? " of " : "", running && node ? node->name : "");
+	if (!mirror_order_may_begin(mirror, node, reason))
+		return NULL;
+	order = find_place(mirror->orders);
+	if (!order) {
+		text_refuse(reason, "too much else is still under way; see dstctl status");
 		return NULL;
 	}
 	pthread_mutex_lock(&mirror->reason_lock);

@@ -42,6 +42,10 @@ void mirror_orders_abandon(struct mirror *mirror);
 void mirror_orders_free(struct mirror_orders **orders);
 void mirror_orders_look(struct mirror *mirror); /* the home's turn: all that run look */
 
+/* Would one of `node` not have to wait for another? Else a reason. */
+bool mirror_order_may_begin(struct mirror *mirror, const struct mirror_node *node,
+			    const struct reason *reason);
+
 /*
  * Begins one; `node`: that it is about, or NULL. NULL: another one is under way for that, or too many
  * are; reason tells. change.arg is the order.

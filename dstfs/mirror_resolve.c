@@ -315,7 +315,8 @@ json_t *mirror_run_start(struct mirror *mirror, const json_t *request, const str
 
 	if (mirror->phase == MIRROR_RUNNING)
 		text_refuse(reason, "the mirror of volume %s has started already", mirror->volume);
-	if (mirror->phase == MIRROR_RUNNING || !may_run(mirror, reason))
+	if (mirror->phase == MIRROR_RUNNING || !may_run(mirror, reason) ||
+	    !mirror_order_may_begin(mirror, NULL, reason))
 		return NULL;
 	look(mirror);
 	resolving_of(mirror)->keep = MIRROR_MAX_NODES;
@@ -363,7 +364,8 @@ json_t *mirror_run_resolve(struct mirror *mirror, const json_t *request,
 	const char *name = json_string_value(json_object_get(request, "keep"));
 	struct mirror_start_policy policy = mirror->options.start;
 
-	if (!may_run(mirror, reason))
+	/* What is looked at and chosen is the one's that is under way. */
+	if (!may_run(mirror, reason) || !mirror_order_may_begin(mirror, NULL, reason))
 		return NULL;
 	look(mirror);
 	if (!may_keep(mirror, name, &policy, reason))

@@ -736,6 +736,118 @@ static void growing_is_cut_off(void **state)
 	fixture_end();
 }
 
+/* ---- more than one thing at once ---- */
+
+static void two_are_not_removed_at_once(void **state)
+{
+	json_int_t first, second;
+
+	begin(3);
+	first = give("node-remove", of_node("b", false));
+	second = give("node-remove", of_node("c", false));
+	settle();
+	assert_string_equal(ended(first), "done");
+	assert_string_equal(ended(second), "failed");
+	assert_non_null(strstr(why, "two members at least"));
+	assert_int_equal(f.mirror->members, 2);
+	assert_int_equal(state_of(2), MIRROR_NODE_IN_SYNC);
+	end();
+}
+
+/* At each write in turn that node's write fails: it is added by the same commands in the end. */
+static void an_addition_that_failed_is_made_up_for(void **state)
+{
+	for (unsigned nth = 1; nth < 12; nth++) {
+		json_int_t order;
+
+		begin(2);
+		f.count = 3;
+		disk_init(2);
+		add_disk(2);
+		f.disks[2].data_size = mirror_data_size(DISK_SIZE);
+		f.disks[2].fails_after = nth;
+		order = give("node-admit", of_node("c", false));
+		settle();
+		f.disks[2].fails_after = 0;
+		assert_string_not_equal(ended(order), "running");
+		bring_up_to_date();
+		if (mirror_revive_node(f.target, "c"))
+			obey("node-admit", of_node("c", false));
+		else if (state_of(2) == MIRROR_NODE_REFUSED)
+			obey("mirror-replace", of_node("c", false));
+		bring_up_to_date();
+		assert_int_equal(f.mirror->members, 3);
+		check_equal(7);
+		end();
+	}
+}
+
+/* Its place is free for another one. */
+static void who_was_lost_while_it_was_added_leaves_no_trace(void **state)
+{
+	json_int_t order;
+
+	begin(2);
+	f.count = 4;
+	disk_init(2);
+	disk_init(3);
+	add_disk(2);
+	order = give("node-admit", of_node("c", false));
+	while (f.mirror->nodes[2].slot == MIRROR_NO_SLOT)
+		one_turn();
+	disk_die(2);
+	settle();
+	assert_string_equal(ended(order), "failed");
+	add_disk(3);
+	obey("node-admit", of_node("d", false));
+	assert_int_equal(f.mirror->members, 3);
+	end();
+}
+
+static void what_is_added_may_be_too_small_by_now(void **state)
+{
+	json_int_t order;
+
+	begin(2);
+	grow(0);
+	grow(1);
+	f.count = 3;
+	disk_init(2);
+	add_disk(2);
+	f.disks[2].data_size = mirror_data_size(DISK_SIZE);
+	f.disks[2].holds_metadata = true;
+	order = give("node-admit", of_node("c", false));
+	settle();
+	assert_string_equal(ended(order), "running");
+	obey("volume-resize", size_of(0));
+	disk_release(&f.disks[2]);
+	settle();
+	assert_string_equal(ended(order), "failed");
+	assert_non_null(strstr(why, "smaller"));
+	assert_int_equal(f.mirror->members, 2);
+	end();
+}
+
+/* What is shown is about the choice that it was asked for. */
+static void a_second_choice_waits_for_the_first(void **state)
+{
+	json_int_t survey;
+
+	split();
+	start_with(3);
+	f.disks[1].holds = true;
+	survey = give("mirror-resolve", choice("a", 0));
+	settle();
+	assert_string_equal(ended(survey), "running");
+	refused("mirror-resolve", choice("b", 0), "still under way");
+	disk_release(&f.disks[1]);
+	settle();
+	assert_string_equal(ended(survey), "done");
+	obey("mirror-resolve", choice("a", survey));
+	assert_int_equal(do_read(0), 50);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -760,6 +872,11 @@ int main(void)
 		cmocka_unit_test(it_grows_only_with_all_in_sync),
 		cmocka_unit_test(a_node_may_fail_while_it_grows),
 		cmocka_unit_test(growing_is_cut_off),
+		cmocka_unit_test(two_are_not_removed_at_once),
+		cmocka_unit_test(an_addition_that_failed_is_made_up_for),
+		cmocka_unit_test(who_was_lost_while_it_was_added_leaves_no_trace),
+		cmocka_unit_test(what_is_added_may_be_too_small_by_now),
+		cmocka_unit_test(a_second_choice_waits_for_the_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
