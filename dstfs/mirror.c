@@ -229,6 +229,7 @@ void mirror_look_fenced(struct mirror *mirror)
 		mirror->copy_stopped = false;
 		mirror_set_reason(mirror, "%s", "");
 		mirror_changes_cancel(mirror);
+		mirror_resize_stop(mirror);
 		mirror_clear_abort(mirror);
 		mirror_wake_ports(mirror);
 		mirror_copy_stop(mirror, on_copying_stopped, mirror);

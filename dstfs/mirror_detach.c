@@ -145,6 +145,7 @@ static void on_copying_stopped(void *arg)
 
 void mirror_detach(struct mirror *mirror, void (*done)(void *arg), void *arg)
 {
+	mirror_resize_stop(mirror);
 	mirror->work->ending = (struct mirror_ending){.done = done, .arg = arg};
 	mirror_copy_stop(mirror, on_copying_stopped, mirror);
 }

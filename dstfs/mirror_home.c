@@ -88,7 +88,7 @@ static void next_turn(struct mirror *mirror)
 		mirror_clear_write(mirror);
 	else if (mirror->phase == MIRROR_RUNNING && mirror->work->resizing.due)
 		mirror_resize_turn(mirror);
-	else if (mirror->work->ending.due)
+	else if (mirror->work->ending.due && !mirror->work->resizing.active)
 		mirror_detach_begin(mirror);
 }
 

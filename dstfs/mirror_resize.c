@@ -62,6 +62,32 @@ static uint64_t least_clear(const struct mirror *mirror)
 	return (least + MIRROR_BLOCK - 1) / MIRROR_BLOCK * MIRROR_BLOCK;
 }
 
+/* Those that have moved, in memory, are where they were. */
+static void put_back(struct mirror *mirror)
+{
+	const struct mirror_resizing *r = &mirror->work->resizing;
+
+	for (unsigned i = 0; i < mirror->node_count; i++) {
+		if (!(mirror->read_set & MIRROR_BIT(i)) || !moves(r, i))
+			continue;
+		mirror->nodes[i].size = r->old_sizes[i];
+		mirror->nodes[i].next_copy = r->old_copies[i]; /* never over the newest */
+	}
+}
+
+/* Has one come back with another size, or its superblocks elsewhere, while it was waited? */
+static bool have_changed(const struct mirror *mirror)
+{
+	const struct mirror_resizing *r = &mirror->work->resizing;
+
+	for (unsigned i = 0; i < mirror->node_count; i++)
+		if (mirror->read_set & MIRROR_BIT(i) &&
+		    (mirror->nodes[i].target->size != r->sizes[i] ||
+		     mirror->nodes[i].size != r->old_sizes[i]))
+			return true;
+	return false;
+}
+
 /* Are all members in sync, and there? */
 static bool all_in_sync(const struct mirror *mirror)
 {
@@ -79,8 +105,9 @@ static void let_go(struct mirror *mirror)
 {
 	struct mirror_resizing *r = resizing_of(mirror);
 
-	r->active = r->due = false;
+	r->active = r->waits = r->due = false;
 	range_hold_put(&r->hold);
+	mirror_home_poke(mirror); /* the end waits for it */
 }
 
 static void give_up(struct mirror *mirror, const char *why)
@@ -304,9 +331,7 @@ static void on_prepared(struct mirror_batch *batch, void *arg)
 		return;
 	}
 	mirror_batch_free(&batch);
-	for (unsigned i = 0; i < mirror->node_count; i++) /* where they are */
-		if (mirror->read_set & MIRROR_BIT(i))
-			mirror->nodes[i].size = resizing_of(mirror)->old_sizes[i];
+	put_back(mirror);
 	mirror_home_done(mirror);
 	if (failed && !mirror->ending)
 		mirror_report_failed(mirror, failed);
@@ -319,9 +344,9 @@ void mirror_resize_turn(struct mirror *mirror)
 	struct mirror_batch *batch;
 	int error = mirror_marks_reserve(mirror, mirror_regions(&r->next));
 
-	r->due = false;
-	if (error || !all_in_sync(mirror)) {
-		give_up(mirror, error ? "out of memory" : "a node has failed meanwhile");
+	r->waits = r->due = false;
+	if (error || !all_in_sync(mirror) || have_changed(mirror)) {
+		give_up(mirror, error ? "out of memory" : "a node has failed or changed meanwhile");
 		return;
 	}
 	batch = mirror_batch_new(mirror, on_prepared, mirror);
@@ -329,6 +354,7 @@ void mirror_resize_turn(struct mirror *mirror)
 	for (unsigned i = 0; i < mirror->node_count; i++) {
 		if (!(mirror->read_set & MIRROR_BIT(i)) || !moves(r, i))
 			continue;
+		r->old_copies[i] = mirror->nodes[i].next_copy;
 		mirror->nodes[i].size = r->sizes[i];
 		mirror->nodes[i].next_copy = 0;
 	}
@@ -337,9 +363,7 @@ void mirror_resize_turn(struct mirror *mirror)
 		return;
 	}
 	mirror_batch_free(&batch);
-	for (unsigned i = 0; i < mirror->node_count; i++)
-		if (mirror->read_set & MIRROR_BIT(i))
-			mirror->nodes[i].size = r->old_sizes[i];
+	put_back(mirror);
 	mirror_home_done(mirror);
 	give_up(mirror, "out of memory");
 }
@@ -438,7 +462,7 @@ json_t *mirror_run_resize(struct mirror *mirror, const json_t *request, const st
 		return NULL;
 	answer = mirror_order_answer(r->order);
 	r->old_data = mirror->super.data_size;
-	r->active = true;
+	r->active = r->waits = true;
 	r->hold = ranges_take(mirror->ranges, mirror->home, (struct range){0, r->old_data},
 			      (struct range){0, 0}, on_hold, mirror, &granted);
 	if (!r->hold)
@@ -446,6 +470,12 @@ json_t *mirror_run_resize(struct mirror *mirror, const json_t *request, const st
 	else if (granted)
 		on_hold(mirror);
 	return answer;
+}
+
+void mirror_resize_stop(struct mirror *mirror)
+{
+	if (resizing_of(mirror)->waits)
+		give_up(mirror, "the volume was fenced or unmounted");
 }
 
 void mirror_resize_destroy(struct mirror *mirror)

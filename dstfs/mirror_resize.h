@@ -26,11 +26,13 @@
 struct mirror_resizing {
 	struct mirror_order *order;
 	bool active; /* the volume has its old size until this ends */
-	bool due; /* it waits for its turn */
+	bool waits; /* nothing was written yet: for the hold, or, if `due`, for its turn */
+	bool due;
 	struct range_hold *hold; /* had, or waited for */
 	struct mirror_super next; /* as it will be */
 	uint64_t sizes[MIRROR_MAX_NODES]; /* of nodes then; bytes */
 	uint64_t old_sizes[MIRROR_MAX_NODES];
+	unsigned old_copies[MIRROR_MAX_NODES]; /* their next_copy */
 	uint64_t old_data; /* bytes */
 };
 
@@ -41,6 +43,8 @@ json_t *mirror_run_resize(struct mirror *mirror, const json_t *request,
 			  const struct reason *reason);
 
 void mirror_resize_turn(struct mirror *mirror); /* its turn: `due` was set */
+/* Gives up one that waits, since the volume is fenced, or ends. */
+void mirror_resize_stop(struct mirror *mirror);
 void mirror_resize_destroy(struct mirror *mirror);
 
 #endif

@@ -828,6 +828,123 @@ static void what_is_added_may_be_too_small_by_now(void **state)
 	end();
 }
 
+static void note_end(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* A user's write keeps it waiting. */
+static json_int_t give_resize(struct io *io)
+{
+	json_int_t order;
+
+	begin(2);
+	grow(0);
+	grow(1);
+	f.disks[1].holds_data = true;
+	io_write_begin(io, 0, 4096, 70);
+	settle();
+	order = give("volume-resize", size_of(0));
+	settle();
+	assert_string_equal(ended(order), "running");
+	return order;
+}
+
+static void growing_ends_with_a_fence(void **state)
+{
+	struct io io = {.done = false};
+	json_int_t order = give_resize(&io);
+
+	disk_set_state(&f.disks[0], TARGET_FENCED);
+	settle();
+	assert_string_equal(ended(order), "failed");
+	disk_release(&f.disks[1]);
+	settle();
+	assert_true(io.done);
+	io_write_end(&io);
+	assert_int_equal(f.target->ops->reattach(f.target, false), 0);
+	settle();
+	assert_int_equal(f.target->state, TARGET_READY);
+	assert_int_equal(f.target->size, mirror_data_size(DISK_SIZE));
+	assert_int_equal(do_write(0, 4096, 71), 0);
+	obey("volume-resize", size_of(0));
+	check_grown(3);
+	end();
+}
+
+static void a_node_may_shrink_before_it_grows(void **state)
+{
+	struct io io = {.done = false};
+	json_int_t order = give_resize(&io);
+
+	f.disks[1].base.size = DISK_SIZE + MIRROR_BLOCK;
+	f.disks[1].base.changed(f.disks[1].base.changed_arg);
+	disk_release(&f.disks[1]);
+	settle();
+	io_write_end(&io);
+	assert_string_equal(ended(order), "failed");
+	assert_int_equal(f.target->size, mirror_data_size(DISK_SIZE));
+	assert_int_equal(do_write(0, 4096, 71), 0);
+	check_equal(3);
+	end();
+}
+
+/* What is new isn't equal yet, and must not be taken for that. */
+static void who_ends_while_it_grows_compares_later(void **state)
+{
+	const uint64_t size = mirror_data_room(GROWN, MIRROR_MIN_REGION);
+	bool done = false;
+
+	begin(2);
+	grow(0);
+	grow(1);
+	memset(f.disks[1].image + DISK_SIZE, 0x55, MIRROR_BLOCK);
+	give("volume-resize", size_of(0));
+	while (f.witness.sizes[0] != GROWN) /* then it is recorded */
+		one_turn();
+	f.disks[0].holds = true; /* what zeroes the old place */
+	f.target->ops->detach(f.target, note_end, &done);
+	settle();
+	assert_false(done);
+	disk_release(&f.disks[0]);
+	settle();
+	assert_true(done);
+	stop();
+	start();
+	bring_up_to_date();
+	assert_int_equal(f.target->size, size);
+	assert_memory_equal(f.disks[0].image, f.disks[1].image, size);
+	end();
+}
+
+/* The newest superblock stays until another one is. */
+static void what_failed_to_move_goes_on_where_it_was(void **state)
+{
+	uint64_t next;
+	bool found = false;
+
+	begin(2);
+	grow(0);
+	grow(1);
+	next = mirror_super_offset(DISK_SIZE, f.mirror->nodes[0].next_copy);
+	assert_int_not_equal(f.mirror->nodes[0].next_copy, 0);
+	records_forget();
+	f.disks[1].fails_after = 1;
+	give("volume-resize", size_of(0));
+	settle();
+	assert_int_equal(state_of(1), MIRROR_NODE_FAILED);
+	for (unsigned i = 0; i < f.record_count && !found; i++) {
+		const struct record *r = &f.records[i];
+
+		found = r->type == RECORD_WRITE && !r->disk && r->range.offset < DISK_SIZE &&
+			r->range.offset >= mirror_super_offset(DISK_SIZE, 0);
+		if (found)
+			assert_int_equal(r->range.offset, next);
+	}
+	assert_true(found);
+	end();
+}
+
 /* What is shown is about the choice that it was asked for. */
 static void a_second_choice_waits_for_the_first(void **state)
 {
@@ -876,6 +993,10 @@ int main(void)
 		cmocka_unit_test(an_addition_that_failed_is_made_up_for),
 		cmocka_unit_test(who_was_lost_while_it_was_added_leaves_no_trace),
 		cmocka_unit_test(what_is_added_may_be_too_small_by_now),
+		cmocka_unit_test(growing_ends_with_a_fence),
+		cmocka_unit_test(a_node_may_shrink_before_it_grows),
+		cmocka_unit_test(who_ends_while_it_grows_compares_later),
+		cmocka_unit_test(what_failed_to_move_goes_on_where_it_was),
 		cmocka_unit_test(a_second_choice_waits_for_the_first),
 	};
 
