@@ -527,6 +527,9 @@ void attachment_free(struct attachment **pointer)
 	if (!a)
 		return;
 	for (unsigned i = 0; i < a->seat_count; i++)
+		if (a->seats[i].lane)
+			lane_stop(a->seats[i].lane);
+	for (unsigned i = 0; i < a->seat_count; i++)
 		lane_free(&a->seats[i].lane);
 	recovery_destroy(a);
 	pthread_mutex_destroy(&a->lock);

@@ -320,6 +320,17 @@ void lane_start(struct lane *lane)
 	loop_post(lane->worker->loop, &lane->start);
 }
 
+void lane_stop(struct lane *lane)
+{
+	if (lane->state == LANE_STOPPED)
+		return;
+	lane_watch_destroy(lane);
+	lane_connect_destroy(lane);
+	lane_set_state(lane, LANE_STOPPED);
+	txn_table_disconnected(&lane->txns);
+	lane_abandon_replay(lane);
+}
+
 void lane_free(struct lane **pointer)
 {
 	struct lane *lane = *pointer;
@@ -327,11 +338,9 @@ void lane_free(struct lane **pointer)
 	*pointer = NULL;
 	if (!lane)
 		return;
-	lane_watch_destroy(lane);
-	lane_connect_destroy(lane);
-	lane_set_state(lane, LANE_STOPPED);
-	txn_table_disconnected(&lane->txns);
-	lane_abandon_replay(lane);
+	lane_stop(lane);
+	while (lane->poked || lane->swept) /* what is posted names it, and comes to nothing */
+		loop_run_posted(lane->worker->loop);
 	lane_keep_destroy(lane);
 	assert(!lane->waiting.first && !lane->kept_back.first && !lane->copied.first);
 	txn_table_destroy(&lane->txns);

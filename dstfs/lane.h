@@ -131,9 +131,13 @@ struct retain_log *lane_log(struct lane *lane);
 enum lane_state lane_get_state(const struct lane *lane);
 const struct lane_counters *lane_get_counters(const struct lane *lane);
 
-/* Says CLOSE if connected, ends the connection and frees it. It must hold no request but its own and
- * a replay's, which are dropped; if it was started, the worker's loop must have run since, and
- * stopped, and what was posted to it must have run. */
+/* Says CLOSE if connected and ends the connection; from then on the lane does nothing. It must hold no
+ * request but its own and a replay's, which are dropped; if it was started, the worker's loop must
+ * have run since, and stopped. */
+void lane_stop(struct lane *lane);
+
+/* Stops it, if that wasn't done, and frees it. Lanes that poke each other are all stopped first: one
+ * that is told of a change while another is freed would poke that. Runs what is posted to the loop. */
 void lane_free(struct lane **lane);
 
 #endif

@@ -209,6 +209,8 @@ static void on_poke(void *arg)
 	struct lane *lane = arg;
 
 	lane->poked = false; /* first: what changes from here on pokes again */
+	if (lane->state == LANE_STOPPED)
+		return;
 	lane_obey(lane, lane->config.events->order(lane->config.arg, lane->worker->index), "");
 }
 

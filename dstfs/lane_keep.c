@@ -226,8 +226,6 @@ int lane_keep_init(struct lane *lane)
 
 void lane_keep_destroy(struct lane *lane)
 {
-	while (lane->swept) /* it posts itself until it is through */
-		loop_run_posted(lane->worker->loop);
 	lane_keep_drop_own(lane);
 	retain_log_free(&lane->log);
 }

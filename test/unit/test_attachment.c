@@ -188,6 +188,26 @@ static void nobody_attaches_anew_before_all_have_let_go(void **state)
 	loop_free(&late);
 }
 
+/* The last lane that lets go of the old session, when all ends, pokes the first. */
+static void it_may_end_while_lanes_let_go(void **state)
+{
+	struct loop *late = loop_new();
+
+	assert_non_null(late);
+	e.workers[1].loop = late;
+	target_begin(2);
+	run_until(is_ready);
+	node_taken_over(&e.node);
+	run_until(is_fenced);
+	assert_int_equal(e.target->ops->reattach(e.target, true), 0);
+	run_for(20 * CLOCK_MS);
+	loop_run_posted(e.loop);
+	loop_run_posted(late);
+	target_destroy(&e.target);
+	loop_run_posted(e.loop); /* a sanitizer sees it, if it is the lane's */
+	loop_free(&late);
+}
+
 /* It has no holder whose end a new session would wait for. */
 static void a_shared_export_is_reattached_under_the_same_session(void **state)
 {
@@ -423,6 +443,7 @@ int main(void)
 		TEST(whoever_attaches_anew_has_flushed),
 		TEST(a_shared_export_that_is_reattached_may_still_lose),
 		TEST(nobody_attaches_anew_before_all_have_let_go),
+		TEST(it_may_end_while_lanes_let_go),
 		TEST(a_shared_export_is_reattached_under_the_same_session),
 		TEST(an_epoch_that_is_not_ours_fences),
 		TEST(a_writer_must_be_told_an_epoch),
