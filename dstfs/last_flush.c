@@ -15,13 +15,6 @@ struct flush {
 	bool done;
 };
 
-struct last_flush {
-	struct loop *loop;
-	unsigned under_way;
-	bool waiting; /* the loop runs for us */
-	bool over; /* nothing is begun any more */
-};
-
 static void on_detached(void *arg)
 {
 	struct last_flush *all = arg;
@@ -91,37 +84,37 @@ static void run(struct last_flush *all, struct mount *mount)
 		worker_join(&mount->workers[i]);
 }
 
-uint64_t last_flush(struct mount *mount, uint64_t patience)
+uint64_t last_flush(struct last_flush *all, struct mount *mount, uint64_t patience)
 {
-	struct last_flush all = {.loop = mount->workers[0].loop};
 	struct flush *flushes = calloc(mount->volume_count + 1, sizeof(*flushes));
 	struct loop_timer timer;
 
-	if (!flushes || loop_timer_init(&timer, all.loop, on_timeout, &all)) {
+	*all = (struct last_flush){.loop = mount->workers[0].loop};
+	if (!flushes || loop_timer_init(&timer, all->loop, on_timeout, all)) {
 		free(flushes);
 		return report(mount);
 	}
 	for (unsigned i = 0; i < mount->volume_count; i++) {
 		struct flush *flush = &flushes[i];
 
-		all.under_way++;
+		all->under_way++;
 		flush->done = true;
 		if (!volume_undurable(mount->volumes[i]->volume)) {
-			detach(&all, mount->volumes[i]->volume);
+			detach(all, mount->volumes[i]->volume);
 			continue;
 		}
 		*flush = (struct flush){
 			.io = {.request = {.type = REQUEST_FLUSH, .worker = &mount->workers[0]},
 			       .done = on_flushed},
-			.all = &all,
+			.all = all,
 		};
 		volume_submit(mount->volumes[i]->volume, &flush->io);
 	}
-	if (all.under_way) {
+	if (all->under_way) {
 		loop_timer_set(&timer, patience);
-		run(&all, mount);
+		run(all, mount);
 	}
-	all.over = true;
+	all->over = true;
 	for (unsigned i = 0; i < mount->volume_count; i++)
 		if (!flushes[i].done)
 			volume_cancel(&flushes[i].io, ETIMEDOUT);

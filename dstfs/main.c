@@ -45,6 +45,7 @@ struct dstfs {
 	struct loop_signal *signals[SIGNALS];
 	struct loop_timer timer; /* the start's patience */
 	struct loop_work ended; /* posted by a port: the mount is gone */
+	struct last_flush last_flush;
 	bool mounted, answering, ready;
 	bool stopping; /* no requests come in any more */
 	int status; /* of the process */
@@ -336,7 +337,7 @@ static void stop(struct dstfs *d)
 {
 	daemon_notify("STOPPING=1");
 	stop_requests(d);
-	if (last_flush(&d->mount, d->options.stop_timeout) && !d->status)
+	if (last_flush(&d->last_flush, &d->mount, d->options.stop_timeout) && !d->status)
 		d->status = EXIT_NOT_DURABLE;
 	fuse_session_destroy(d->session);
 	fuse_ops_destroy(&d->ops);
