@@ -72,7 +72,7 @@ static void draw_mirror(struct sim_client_config *client)
 static void set_up(const struct schedule_options *options)
 {
 	bool shared = shape.kind == SHAPE_SINGLE && sim_chance(5),
-	     forever = sim_chance(shape.mirrored ? 20 : 60), disk_fails = sim_chance(40),
+	     forever = sim_chance(shape.mirrored ? 20 : 50), disk_fails = sim_chance(40),
 	     retains = sim_chance(80);
 	struct net_config net = {
 		.latency = ANY_OF(10 * US, 50 * US, 200 * US, 2 * MS),
@@ -114,7 +114,7 @@ static void set_up(const struct schedule_options *options)
 		.cells = shape.cells,
 		.hot = (unsigned)ANY_OF(8, 16, shape.cells),
 		.think = ANY_OF(10 * US, MS, 20 * MS),
-		.cancel_permille = sim_chance(30) ? 30 : 0,
+		.cancel_permille = sim_chance(40) ? 60 : 0,
 		.strict = forever,
 		.kept = retains && !shared,
 		.keeps = client.retain,
