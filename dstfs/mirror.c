@@ -264,7 +264,9 @@ static int mirror_reattach(struct target *target, bool takeover)
 	for (unsigned i = 0; i < mirror->node_count; i++) {
 		struct target *child = mirror->nodes[i].target;
 
-		if (child->ops->reattach && !child->ops->reattach(child, takeover))
+		/* One that was removed may be another's now, or one of the nodes by another name. */
+		if (!mirror->nodes[i].removed && child->ops->reattach &&
+		    !child->ops->reattach(child, takeover))
 			result = 0;
 	}
 	return result;

@@ -804,6 +804,18 @@ static void who_was_lost_while_it_was_added_leaves_no_trace(void **state)
 	end();
 }
 
+/* It may be one of the nodes by another name: taken over it would fence that. */
+static void who_was_removed_is_not_attached_again(void **state)
+{
+	begin(3);
+	obey("node-remove", of_node("c", false));
+	disk_set_state(&f.disks[2], TARGET_FENCED);
+	settle();
+	assert_int_equal(f.target->ops->reattach(f.target, true), 0);
+	assert_int_equal(f.disks[2].base.state, TARGET_FENCED);
+	end();
+}
+
 static void what_is_added_may_be_too_small_by_now(void **state)
 {
 	json_int_t order;
@@ -992,6 +1004,7 @@ int main(void)
 		cmocka_unit_test(two_are_not_removed_at_once),
 		cmocka_unit_test(an_addition_that_failed_is_made_up_for),
 		cmocka_unit_test(who_was_lost_while_it_was_added_leaves_no_trace),
+		cmocka_unit_test(who_was_removed_is_not_attached_again),
 		cmocka_unit_test(what_is_added_may_be_too_small_by_now),
 		cmocka_unit_test(growing_ends_with_a_fence),
 		cmocka_unit_test(a_node_may_shrink_before_it_grows),
