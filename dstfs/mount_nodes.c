@@ -30,6 +30,32 @@ struct assembly mount_assembly(const struct mount_volume *mv, const struct volum
 	};
 }
 
+/* Is some of it a file of this mount? Who opened that would wait for an answer of its own. */
+static bool is_within(const struct mount_volume *mv, const struct map_config *tree)
+{
+	const char *mountpoint = mv->mount->options->mountpoint;
+	size_t length = strlen(mountpoint);
+	const char *path;
+
+	for (const struct map_config *child = tree->children; child; child = child->next)
+		if (is_within(mv, child))
+			return true;
+	if (tree->kind != MAP_NODE || tree->node->uri.kind != URI_FILE)
+		return false;
+	path = tree->node->uri.path;
+	return !strncmp(path, mountpoint, length) && (!path[length] || path[length] == '/');
+}
+
+static bool refuse_own(const struct mount_volume *mv, const struct map_config *tree,
+		       const struct reason *reason)
+{
+	if (!is_within(mv, tree))
+		return false;
+	text_refuse(reason, "a file on %.500s can't be a node of a volume that is mounted there",
+		    mv->mount->options->mountpoint);
+	return true;
+}
+
 /* ---- one more node of a mirror ---- */
 
 static json_t *admit(struct mount_volume *mv, const char *name, bool force,
@@ -52,7 +78,8 @@ static json_t *add_child(struct mount_volume *mv, const struct volume_config *co
 	char name[MIRROR_NAME_MAX + 1];
 
 	assemble_name(child, name, sizeof(name));
-	if (!mirror_may_add(mirror, name, reason) || assemble_mirror_node(&assembly, mirror, child))
+	if (refuse_own(mv, child, reason) || !mirror_may_add(mirror, name, reason) ||
+	    assemble_mirror_node(&assembly, mirror, child))
 		return NULL;
 	return admit(mv, name, force, reason);
 }
@@ -184,7 +211,8 @@ static bool extend(struct mount_volume *mv, const struct volume_config *config)
 	struct assembly assembly = mount_assembly(mv, config, reason, sizeof(reason));
 	const char *name = volume_name(mv->volume);
 
-	if (assemble_more(&assembly, volume_target(mv->volume))) {
+	if (refuse_own(mv, config->tree, &(struct reason){reason, sizeof(reason)}) ||
+	    assemble_more(&assembly, volume_target(mv->volume))) {
 		log_error("volume %s was not extended: %s", name, reason);
 		return false;
 	}

@@ -98,6 +98,7 @@ expect_match "small has 33554432 bytes, and the mirror needs 67108864" \
 	ctl node add vol0 small "file://$T/small.img"
 expect_match "there is a node b already" ctl node add vol0 b "file://$T/c.img"
 expect_match "is a node of the volume already" ctl node add vol0 c "file://$T/a.img"
+expect_match "a file on $MNT can't be a node" ctl node add vol0 c "file://$MNT/vol0"
 expect_match "can't name a node|URI" ctl node add vol0 'c/d' "file://$T/c.img"
 expect_match "c is a node of the mirror; add its line to the configuration" \
 	ctl node add vol0 c "file://$T/c.img"
