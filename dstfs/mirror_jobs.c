@@ -121,7 +121,7 @@ bool copy_window_choose(struct copy_window *w)
 		targets = mirror->write_set & ~MIRROR_BIT(w->source);
 	w->targets = targets | (w->unable & mirror->read_set);
 	w->nodes = w->targets | MIRROR_BIT(w->source);
-	return w->targets;
+	return w->targets || w->kind == COPY_EQUALIZE; /* which flushes one that is alone, too */
 }
 
 /* ---- tasks ---- */

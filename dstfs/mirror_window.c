@@ -109,7 +109,7 @@ static bool failed(struct window_io *io, int error)
 		return true;
 	} else if (error == ENOMEM) { /* ours, not the node's */
 		w->result = WINDOW_ABORTED;
-	} else if (request_modifies(&io->request) ||
+	} else if (request_modifies(&io->request) || type == REQUEST_FLUSH ||
 		   w->mirror->nodes[io->node].target->state != TARGET_READY) {
 		lost(w, io->node);
 	} else if (type == REQUEST_READ || (type == REQUEST_HASH && error != EOPNOTSUPP)) {
@@ -161,8 +161,10 @@ static void succeeded(struct window_io *io)
 	case REQUEST_WRITE:
 		leg->sent += io->request.range.length;
 		break;
-	default:
+	case REQUEST_WRITE_ZEROES:
 		leg->zeroed += io->request.range.length;
+		break;
+	default:
 		break;
 	}
 }
@@ -270,7 +272,23 @@ static enum window_step take_node_holds(struct copy_window *w)
 		}
 	}
 	window_look_at(w, w->range, WINDOW_BLOCK);
-	return w->kind == COPY_VERIFY ? WINDOW_HASH : WINDOW_EXTENTS;
+	if (w->kind == COPY_VERIFY)
+		return WINDOW_HASH;
+	return w->kind == COPY_EQUALIZE ? WINDOW_FLUSH : WINDOW_EXTENTS;
+}
+
+static enum window_step flush_nodes(struct copy_window *w)
+{
+	for_new_ios(w);
+	for (mirror_mask rest = w->nodes; rest; rest &= rest - 1) {
+		struct window_io *io =
+			begin_io(w, (unsigned)__builtin_ctz(rest), REQUEST_FLUSH, 0, 0);
+
+		io->request.range = (struct range){0, 0};
+		io->request.hold = NULL; /* it is about more than the window */
+		submit(io);
+	}
+	return w->targets ? WINDOW_EXTENTS : WINDOW_END;
 }
 
 static enum window_step ask_extents(struct copy_window *w)
@@ -469,6 +487,7 @@ static enum window_step (*const steps[])(struct copy_window *w) = {
 	[WINDOW_HOLD] = take_hold,
 	[WINDOW_CHOOSE] = choose,
 	[WINDOW_NODE_HOLDS] = take_node_holds,
+	[WINDOW_FLUSH] = flush_nodes,
 	[WINDOW_EXTENTS] = ask_extents,
 	[WINDOW_HASH] = ask_hashes,
 	[WINDOW_COMPARE] = compare,

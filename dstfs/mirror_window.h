@@ -5,6 +5,9 @@
  *
  * A window takes the mirror's hold of its range, then chooses the nodes, then takes each one's hold of
  * the range, then
+ *   FLUSH on all     where regions are suspect: what a caller has given up may have been done, and no
+ *                    node writes that anew after a loss of power. So it is durable before it counts
+ *                    as equal
  *   EXTENTS on all   what is a hole on source and target alike is equal
  *   HASH on all      block by block; what is equal is done. Resync leaves it out where, of late,
  *                    nothing was
@@ -87,6 +90,7 @@ enum window_step {
 	WINDOW_HOLD,
 	WINDOW_CHOOSE,
 	WINDOW_NODE_HOLDS,
+	WINDOW_FLUSH,
 	WINDOW_EXTENTS,
 	WINDOW_HASH,
 	WINDOW_COMPARE,

@@ -582,9 +582,11 @@ static void after_a_crash_regions_are_made_equal(void **state)
 	end();
 }
 
-/* A failed write may be on some nodes: they are equal again, whichever content it is. */
+/* A failed write may be on some nodes: they are equal again, whichever content it is. It is durable before
+ * that is found, since it isn't written anew after a loss of power. */
 static void a_cancelled_write_leaves_nodes_equal(void **state)
 {
+	unsigned flushes[2];
 	struct io io;
 
 	begin(2);
@@ -595,10 +597,14 @@ static void a_cancelled_write_leaves_nodes_equal(void **state)
 	assert_int_equal(f.disks[0].image[0], 2);
 	target_cancel(f.target, &io.request, EINTR);
 	assert_true(io.done);
+	for (unsigned i = 0; i < 2; i++)
+		flushes[i] = f.disks[i].flushes;
 	disk_release(&f.disks[1]);
 	settle();
 	copy_now();
 	assert_int_equal(mirror_bits_next(&f.mirror->suspect, 0), f.mirror->regions);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(f.disks[i].flushes, flushes[i] + 1);
 	assert_in_sync(1);
 	io_write_end(&io);
 	end();
@@ -658,15 +664,19 @@ static void what_is_never_over_is_a_failure(void **state)
 	end();
 }
 
-/* Alone, there is nothing that could differ. */
+/* Alone, there is nothing that could differ, once it is durable. */
 static void what_has_no_other_side_is_equal(void **state)
 {
+	unsigned flushes;
+
 	begin(2);
 	disk_die(1);
 	assert_int_equal(do_write(0, 4096, 1), 0);
+	flushes = f.disks[0].flushes;
 	mirror_report_suspect(f.mirror, (struct range){0, 4096});
 	settle();
 	copy_now();
+	assert_int_equal(f.disks[0].flushes, flushes + 1);
 	assert_false(mirror_bits_get(&f.mirror->suspect, 0));
 	disk_revive(1);
 	retry_now();
