@@ -170,8 +170,6 @@ static int buf_pool_grow(struct buf_pool *pool, unsigned count, bool touch)
 		free(slab);
 		return -1;
 	}
-	/* A wish: with many buffers in turn, finding their pages costs nearly as much as copying. */
-	madvise(slab->memory, count * BUF_STRIDE, MADV_HUGEPAGE);
 	if (touch)
 		memset(slab->memory, 0, count * BUF_STRIDE);
 	slab->count = count;
