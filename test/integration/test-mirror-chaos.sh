@@ -7,6 +7,7 @@
 
 NODES=(a b c)
 declare -A up # 1: its server runs
+declare -A cut # 1: it lost what it had not flushed, and only the client has that
 RANDOM=${SEED:-$$}
 result "SEED=${SEED:-$$}"
 
@@ -32,7 +33,21 @@ is_spare() { # NODE IN-SYNC
 kill_one() {
 	kill_node "$1"
 	up[$1]=0
-	[ $((RANDOM % 2)) -eq 0 ] || echo "cut $RANDOM" >"$T/power.$1/control"
+	[ $((RANDOM % 2)) -eq 0 ] || {
+		echo "cut $RANDOM" >"$T/power.$1/control"
+		cut[$1]=1
+	}
+}
+
+# Has each node that was cut off got back what it had acknowledged, or left the mirror? If the client dies
+# before, only what was flushed is promised.
+all_made_good() {
+	local node state sync
+	while read -r node state sync; do
+		[ "$sync" = in-sync ] && { [ "${up[$node]}" = 0 ] || [ "$state" != ready ]; } ||
+			cut[$node]=0
+		[ "${cut[$node]:-0}" = 0 ] || return 1
+	done < <(told "'\n'.join(' '.join((n['name'], n['state'], n['sync'])) for n in m['nodes'])")
 }
 
 return_one() {
@@ -55,6 +70,7 @@ freeze_one() { # NODE IN-SYNC: for longer than the resends only if it is spare
 }
 
 crash_all_clients() {
+	wait_until 30 all_made_good || fail "who was cut off is not made good: $(told m)"
 	crash_client
 	wait_until 20 gone "$LEDGER_PID" || fail "the load hangs"
 	! grep -q sector ledger.out || fail "the load: $(cat ledger.out)"
