@@ -510,6 +510,7 @@ static void attempt_arrived(void *arg)
 		if (!c->outcome) {
 			sim_count(COUNT_CONNECTIONS);
 			c->ends[1].alive = true;
+			c->ends[1].gone = false; /* the attempt may be older than a power cut */
 			accepted_fns[server](server, c->number);
 		}
 		return;
