@@ -63,15 +63,13 @@ static void end(void)
 	hang_up(&two);
 }
 
-/* The next message must tell of an instance that was not there before. */
-static void expect_notice(struct connection *c)
+/* The message that came must tell of an instance that was not there before. */
+static void check_notice(struct connection *c)
 {
 	char reason[DST_MAX_REASON + 1];
 	struct wire_attrs attrs;
 
-	if (failures)
-		return; /* or a second message would be waited for that doesn't come */
-	if (!receive(c) || answer.header.type != DST_NOTICE ||
+	if (answer.header.type != DST_NOTICE ||
 	    wire_attrs_decode(&attrs, answer.payload, answer.header.payload, reason) ||
 	    !wire_has(&attrs, DST_ATTR_INSTANCE)) {
 		complain("no notice of another instance");
@@ -80,6 +78,16 @@ static void expect_notice(struct connection *c)
 	CHECK(memcmp(attrs.instance, c->hello.instance, DST_ID_SIZE) != 0);
 	memcpy(c->hello.instance, attrs.instance, DST_ID_SIZE);
 	memcpy(instance, attrs.instance, DST_ID_SIZE);
+}
+
+static void expect_notice(struct connection *c)
+{
+	if (failures)
+		return; /* or a second message would be waited for that doesn't come */
+	if (receive(c))
+		check_notice(c);
+	else
+		complain("no notice of another instance");
 }
 
 static void expect_answer(struct connection *c, uint64_t id, int status)
@@ -164,8 +172,12 @@ static void no_flush_succeeds_before_the_notice(void)
 		fail_syncs(true);
 		ask(&one, request(DST_FLUSH, 0, 0), NULL, 0);
 		ask(&two, request(DST_FLUSH, 0, 0), NULL, 0);
-		expect_notice(&one);
-		expect_notice(&two);
+		/* With the second failure close behind the first, a connection may end instead: see
+		 * below. */
+		if (receive(&one))
+			check_notice(&one);
+		if (receive(&two))
+			check_notice(&two);
 		end();
 	}
 }
