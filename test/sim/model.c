@@ -135,11 +135,11 @@ static bool settles(const struct entry *f)
 	return f->state == ACKED && !f->lost;
 }
 
-/* Not even a loss brings it back. */
+/* Not even a loss brings it back, for anything that is under way. */
 static bool gone_for_good(unsigned cell, const struct entry *e)
 {
 	for (const struct entry *f = model.cell[cell]; f; f = f->next)
-		if (f->durable && settles(f) && f->start > e->end)
+		if (f->durable && settles(f) && f->start > e->end && f->end < model.oldest)
 			return true;
 	return false;
 }
