@@ -31,6 +31,8 @@
 #define WITNESS_RETRY (10 * CLOCK_SEC) /* of one that could not be kept */
 
 static void attempt(struct mirror *mirror);
+static void retry_without(struct mirror *mirror, mirror_mask failed);
+static bool joining_failed(struct mirror *mirror);
 
 static struct mirror_changing *changing_of(struct mirror *mirror)
 {
@@ -106,6 +108,8 @@ static void finish(struct mirror *mirror, int error)
 	free(c->copies);
 	c->copies = NULL;
 	c->change = NULL;
+	c->joining = 0;
+	mirror->joining = 0; /* after the new set was published, if it was */
 	mirror_wake_ports(mirror); /* who waits for a record is judged anew, come what came */
 	if (change)
 		change->done(mirror, change, error);
@@ -138,6 +142,8 @@ static void publish(struct mirror *mirror)
 	bool stopped = mirror->unrecorded || mirror->no_quorum, suffices;
 	char why[256] = "";
 
+	if (joining_failed(mirror))
+		return;
 	mirror->super = c->next;
 	suffices = mirror_change_suffices(mirror, why, sizeof(why));
 	if (!suffices)
@@ -154,6 +160,16 @@ static void publish(struct mirror *mirror)
 	mirror_update_base(mirror);
 	mirror_copy_poke(mirror);
 	finish(mirror, suffices ? 0 : ENOTCONN);
+}
+
+/* Requests that failed a node which gets in sync wait from `joining` on, and are in `failed` by then. */
+static bool joining_failed(struct mirror *mirror)
+{
+	mirror_mask failed = mirror->failed & changing_of(mirror)->joining;
+
+	if (failed)
+		retry_without(mirror, failed);
+	return failed;
 }
 
 static void on_witness(void *arg, int error)
@@ -357,9 +373,10 @@ static void attempt(struct mirror *mirror)
 			return;
 		}
 	}
-	if (mirror_change_plan(mirror))
+	if (mirror_change_plan(mirror)) {
+		mirror->joining = c->joining;
 		write_maps(mirror);
-	else if (witness_is_due(mirror))
+	} else if (witness_is_due(mirror))
 		write_witness(mirror);
 	else
 		finish(mirror, 0);

@@ -189,6 +189,7 @@ struct mirror {
 	_Atomic enum mirror_phase phase;
 	_Atomic mirror_mask read_set; /* in sync */
 	_Atomic mirror_mask write_set; /* in sync or being resynced */
+	_Atomic mirror_mask joining; /* of write_set: about to be recorded as in sync */
 	_Atomic unsigned primary; /* an index: the one of read_set with the lowest slot */
 	/* The last change could not be recorded: what users modify waits. There are too few nodes by
 	 * policy (quorum, min_nodes): that fails. Reads and copying go on. */

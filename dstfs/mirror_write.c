@@ -212,6 +212,28 @@ static void succeed(struct mirror_op *op)
 	mirror_op_finish(op, op->request->type == REQUEST_FLUSH ? flush_verdict(op) : 0);
 }
 
+/*
+ * Only nodes that are being resynced failed it: they aren't waited for, unless one is about to get in sync.
+ * In this order: who is told of the failure only after that was looked for has said before that it
+ * looks (mirror_change.c). False: it waits.
+ */
+static bool settle_resynced(struct mirror_op *op)
+{
+	struct mirror *mirror = mirror_of(op);
+	mirror_mask joining;
+
+	if (!(op->failed & mirror->write_set))
+		return true;
+	mirror_report_failed(mirror, op->failed);
+	joining = mirror->joining;
+	joining |= mirror->read_set;
+	if (!(op->failed & joining))
+		return true;
+	if (op->state != MIRROR_OP_RECORD)
+		mirror_op_enter(op, MIRROR_OP_RECORD);
+	return false;
+}
+
 void mirror_write_settle(struct mirror_op *op)
 {
 	struct mirror *mirror = mirror_of(op);
@@ -238,9 +260,7 @@ void mirror_write_settle(struct mirror_op *op)
 			mirror_op_enter(op, MIRROR_OP_RECORD);
 			mirror_report_failed(mirror, op->failed);
 		}
-	} else {
-		if (op->failed & mirror->write_set) /* was being resynced: isn't waited for */
-			mirror_report_failed(mirror, op->failed);
+	} else if (settle_resynced(op)) {
 		succeed(op);
 	}
 }
