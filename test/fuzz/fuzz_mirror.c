@@ -15,13 +15,9 @@
 #include "common/checksum.h"
 #include "common/le.h"
 #include "dstfs/mirror_start.h"
+#include "test/fuzz/fuzz.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #define FLAG_TORN 0x01 /* digests stay as they are */
 #define FLAG_MAJORITY 0x02
@@ -32,17 +28,7 @@
 #define INPUT_BYTES (INPUT_HEADER + MIRROR_COPIES * USED)
 #define MAGIC 0x726f7272694d5344ull
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Not assert(): a fuzzer must bite in every build. */
-#define must(condition)                                                                            \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__,           \
-				#condition);                                                       \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
+_Static_assert(INPUT_BYTES <= FUZZ_INPUT_MOST, "an input fits");
 
 static void check_map(const struct mirror_super *super, const uint8_t *data, size_t size)
 {
@@ -184,16 +170,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-/* splitmix64: good enough, and the same everywhere. */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
-}
-
 /* A few ids, so that they meet. */
 static void make_id(uint8_t id[DST_ID_SIZE], uint64_t *state, unsigned kinds)
 {
@@ -254,84 +230,4 @@ static size_t make_input(uint8_t *out, uint64_t *state)
 	if (next_random(state) % 8 == 0)
 		size = 1 + next_random(state) % size;
 	return size;
-}
-
-static void run_exact(const uint8_t *data, size_t size)
-{
-	uint8_t *exact = malloc(size ? size : 1); /* so that a sanitizer sees an overrun */
-
-	must(exact);
-	memcpy(exact, data, size);
-	LLVMFuzzerTestOneInput(exact, size);
-	free(exact);
-}
-
-static void run_random(unsigned long long count, unsigned long long seed)
-{
-	static uint8_t input[INPUT_BYTES];
-
-	for (unsigned long long i = 0; i < count; i++) {
-		uint64_t state = seed + i; /* so that input i of a seed is input 0 of seed + i */
-
-		run_exact(input, make_input(input, &state));
-	}
-	printf("%llu random inputs from seed %llu\n", count, seed);
-}
-
-/* The number of inputs run; a folder's files, without its folders. */
-static unsigned run_path(const char *path)
-{
-	static uint8_t input[1 << 20];
-	struct dirent *entry;
-	struct stat st;
-	unsigned runs = 0;
-	size_t size;
-	FILE *file;
-	DIR *dir;
-
-	if (stat(path, &st)) {
-		perror(path);
-		exit(1);
-	}
-	if (S_ISDIR(st.st_mode)) {
-		dir = opendir(path);
-		while (dir && (entry = readdir(dir))) {
-			char name[4096];
-
-			snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
-			if (!stat(name, &st) && S_ISREG(st.st_mode))
-				runs += run_path(name);
-		}
-		if (dir)
-			closedir(dir);
-		return runs;
-	}
-	file = fopen(path, "rb");
-	if (!file) {
-		perror(path);
-		exit(1);
-	}
-	size = fread(input, 1, sizeof(input), file);
-	fclose(file);
-	run_exact(input, size);
-	return 1;
-}
-
-/* Weak: where libFuzzer is linked in, its own main is the program's. */
-__attribute__((weak)) int main(int argc, char **argv)
-{
-	unsigned runs = 0;
-
-	if (argc >= 3 && argc <= 4 && !strcmp(argv[1], "--random")) {
-		run_random(strtoull(argv[2], NULL, 0), argc == 4 ? strtoull(argv[3], NULL, 0) : 1);
-		return 0;
-	}
-	if (argc < 2 || argv[1][0] == '-') {
-		fprintf(stderr, "usage: %s FILE|FOLDER... | --random COUNT [SEED]\n", argv[0]);
-		return 2;
-	}
-	for (int i = 1; i < argc; i++)
-		runs += run_path(argv[i]);
-	printf("%u inputs\n", runs);
-	return 0;
 }
