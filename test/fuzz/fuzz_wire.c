@@ -181,6 +181,13 @@ static size_t make_attrs(uint8_t *out, uint64_t *state)
 	attrs.max_payload = DST_MAX_PAYLOAD;
 	attrs.max_range = DST_MAX_RANGE;
 	attrs.depth = 1 + (uint32_t)next_random(state) % DST_MAX_DEPTH;
+	attrs.pending.first = next_random(state) >> next_random(state) % 64;
+	attrs.pending.count = 1 + (unsigned)(next_random(state) % 8);
+	for (unsigned i = 0; i < attrs.pending.count; i++)
+		attrs.pending.distance[i] = (uint16_t)(i * 3 + next_random(state) % 3);
+	attrs.executed.count = (unsigned)(next_random(state) % 8);
+	for (unsigned i = 0; i < attrs.executed.count; i++)
+		attrs.executed.one[i].distance = (uint16_t)(i * 3 + next_random(state) % 3);
 	return wire_attrs_encode(out, &attrs);
 }
 
