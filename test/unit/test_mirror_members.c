@@ -2,49 +2,19 @@
 /* test_mirror_members.c - nodes are suspended, detached, put back, distrusted and trusted by command. */
 #include "dstfs/mirror_members.h"
 
-#include "test/unit/mirror_fixture.h"
+#include "test/unit/mirror_orders.h"
 
 #define REGION ((uint64_t)MIRROR_MIN_REGION)
 
-static char why[1024]; /* it was refused, or failed */
-
-/* Gives the command: its number, or 0 if it is refused. */
-static json_int_t give(const char *command, const char *node, bool trust)
+/* Gives the command about a node: its number, or 0 if it is refused. */
+static json_int_t give_node(const char *command, const char *node, bool trust)
 {
-	json_t *request = json_pack("{s:s, s:b}", "node", node, "trust", (int)trust);
-	json_t *answer =
-		mirror_command(f.target, command, request, &(struct reason){why, sizeof(why)});
-	json_int_t order = json_integer_value(json_object_get(answer, "order"));
-
-	assert_int_equal(answer != NULL, order != 0);
-	json_decref(answer);
-	json_decref(request);
-	return order;
-}
-
-/* "running", "done" or "failed"; then `why` says why. */
-static const char *ended(json_int_t number)
-{
-	static char state[16];
-	json_t *orders = mirror_orders_status(f.mirror), *order;
-	size_t index;
-
-	*state = '\0';
-	json_array_foreach(orders, index, order)
-	{
-		if (json_integer_value(json_object_get(order, "order")) != number)
-			continue;
-		snprintf(state, sizeof(state), "%s",
-			 json_string_value(json_object_get(order, "state")));
-		snprintf(why, sizeof(why), "%s", json_string_value(json_object_get(order, "text")));
-	}
-	json_decref(orders);
-	return state;
+	return give(command, json_pack("{s:s, s:b}", "node", node, "trust", (int)trust));
 }
 
 static void obey(const char *command, const char *node)
 {
-	json_int_t order = give(command, node, false);
+	json_int_t order = give_node(command, node, false);
 
 	if (!order)
 		fail_msg("%s %s: %s", command, node, why);
@@ -55,7 +25,7 @@ static void obey(const char *command, const char *node)
 
 static void attach_trusting(const char *node)
 {
-	json_int_t order = give("node-attach", node, true);
+	json_int_t order = give_node("node-attach", node, true);
 
 	assert_int_not_equal(order, 0);
 	settle();
@@ -64,7 +34,7 @@ static void attach_trusting(const char *node)
 
 static void refused(const char *command, const char *node, const char *text)
 {
-	if (give(command, node, false))
+	if (give_node(command, node, false))
 		fail_msg("%s %s is not refused", command, node);
 	if (!strstr(why, text))
 		fail_msg("%s %s: \"%s\" without \"%s\"", command, node, why, text);
@@ -316,7 +286,7 @@ static void the_image_is_there_when_nothing_can_come_any_more(void **state)
 	f.disks[1].orphans_stay = true;
 	io_write_begin(&io, 0, 4096, 66);
 	settle();
-	order = give("node-detach", "b", false);
+	order = give_node("node-detach", "b", false);
 	settle();
 	assert_true(io.done); /* nobody waits for it */
 	assert_int_equal(io.error, 0);
@@ -340,7 +310,7 @@ static void one_that_goes_away_meanwhile_is_suspended(void **state)
 
 	begin(2);
 	f.disks[1].flush_error = EIO;
-	order = give("node-detach", "b", false);
+	order = give_node("node-detach", "b", false);
 	settle();
 	assert_string_equal(ended(order), "failed");
 	assert_non_null(strstr(why, "could not be flushed"));
@@ -443,7 +413,7 @@ static void what_would_lose_data_is_refused(void **state)
 	disk_die(1);
 	refused("node-suspend", "a", "only one that answers");
 	refused("node-detach", "b", "is away");
-	assert_int_equal(give("node-suspend", "x", false), 0);
+	assert_int_equal(give_node("node-suspend", "x", false), 0);
 	assert_string_equal(why, ""); /* who asks knows which volume it is */
 	end();
 }
@@ -479,7 +449,7 @@ static void one_command_at_a_time_for_a_node(void **state)
 	begin(3);
 	f.disks[1].holds_data = true;
 	f.disks[0].holds_metadata = true;
-	order = give("node-suspend", "b", false);
+	order = give_node("node-suspend", "b", false);
 	refused("node-detach", "b", "still under way");
 	disk_release(&f.disks[0]);
 	settle();
@@ -494,7 +464,7 @@ static void an_order_that_is_cut_off_has_failed(void **state)
 
 	begin(2);
 	f.disks[0].holds_metadata = true;
-	order = give("node-detach", "b", false);
+	order = give_node("node-detach", "b", false);
 	settle();
 	assert_string_equal(ended(order), "running");
 	assert_true(target_destroy(&f.target));
@@ -512,7 +482,7 @@ static void a_fence_ends_what_is_under_way(void **state)
 
 		io_write_begin(&io, 0, 4096, 66);
 		settle();
-		order = give("node-detach", "b", false);
+		order = give_node("node-detach", "b", false);
 		settle();
 		io_write_end(&io);
 	}
