@@ -47,6 +47,19 @@ mount_mirror() {
 	wait_online "$VOL"
 }
 
+# make_pair LINE...: the mirror of the nodes a and b, whose servers run, in sync and mounted. The lines
+# are of its section in the configuration.
+make_pair() {
+	{
+		printf '[dstfs]\nworkers = 2\n[volume vol0]\nmap = mirror\n'
+		printf 'node = %s %s\n' a "$(node_uri a)" b "$(node_uri b)"
+		printf '%s\n' "timeout = 500ms" "resends = 1" "$@"
+	} >mirror.conf
+	create_mirror
+	mount_mirror
+	wait_equal 20
+}
+
 # crash_client: SIGKILL for dstfs, and what it leaves is taken away.
 crash_client() {
 	# shellcheck disable=SC2153 # of lib.sh

@@ -51,21 +51,7 @@ truncate -s 256M a.img b.img
 truncate -s $((LOADED * 16 / 512)) ledger
 serve_node a "$T/a.img"
 serve_node b "$T/b.img"
-cat >mirror.conf <<END
-[dstfs]
-workers = 2
-[volume vol0]
-map = mirror
-node = a $(node_uri a)
-node = b $(node_uri b)
-timeout = 500ms
-resends = 1
-reconnect = 100ms
-start_wait = 1s
-END
-create_mirror
-mount_mirror
-wait_equal 20
+make_pair "reconnect = 100ms" "start_wait = 1s"
 dd if=/dev/urandom of="$VOL" bs=1M count=128 seek=64 conv=notrunc,fsync oflag=direct status=none
 stop_dstfs # cleanly, so that no region is marked
 mount_mirror

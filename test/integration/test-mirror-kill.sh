@@ -54,20 +54,7 @@ lose() {
 truncate -s 256M a.img b.img
 serve_node a "$T/a.img"
 serve_node b "$T/b.img"
-cat >mirror.conf <<END
-[dstfs]
-workers = 2
-[volume vol0]
-map = mirror
-node = a $(node_uri a)
-node = b $(node_uri b)
-timeout = 500ms
-resends = 1
-reconnect = 100ms
-END
-create_mirror
-mount_mirror
-wait_equal 20
+make_pair "reconnect = 100ms"
 dd if=/dev/urandom of="$VOL" bs=1M count=128 conv=notrunc,fsync oflag=direct status=none
 offset=0
 declare -A replayed=([a]=0 [b]=0)

@@ -25,21 +25,7 @@ start_power 40M b
 truncate -s $(((32 << 20) * 16 / 512)) ledger # for 32 MiB
 serve_node a "$T/power.a/disk"
 serve_node b "$T/power.b/disk"
-cat >mirror.conf <<END
-[dstfs]
-workers = 2
-[volume vol0]
-map = mirror
-node = a $(node_uri a)
-node = b $(node_uri b)
-timeout = 500ms
-resends = 1
-reconnect = 50ms
-start_wait = 20s
-END
-create_mirror
-mount_mirror
-wait_equal 20
+make_pair "reconnect = 50ms" "start_wait = 20s"
 
 # One node: back within the resends, what it lost is sent again; later, it is copied.
 start_ledger 1000 1
