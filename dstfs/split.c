@@ -4,8 +4,9 @@
  *
  * A request that comes is begun when those before it have passed on all their parts. It passes its
  * own on as long as the pool has requests; when that is dry it stays the first that waits, and goes on
- * when any child's request is over. So only the first of those that wait can have been begun. One
- * whose data have to be gathered and that gets no buffer stands aside until there are some.
+ * when any child's request is over. So only the first of those that wait have been begun: that one, and
+ * those that are begun anew. One whose data have to be gathered and that gets no buffer stands aside
+ * until there are some.
  *
  * A child may complete while its request is being submitted, and what completes may submit more: so
  * whoever works on a parting keeps it busy, and the last to leave it frees it. The request completes
@@ -34,6 +35,7 @@ struct work {
 	struct split_port *port;
 	struct child_request *children; /* at their targets */
 	unsigned busy; /* those who work on it */
+	uint64_t losses; /* of the children, before the first part was passed on */
 	bool passed_on; /* all parts are, or none will be any more: it doesn't wait */
 	bool cancelled;
 	int error;
@@ -81,6 +83,29 @@ static void stop_waiting(struct work *work)
 	request_list_remove(&work->port->waiting, work->parting.request);
 }
 
+static void note_losses(struct work *work)
+{
+	if (parting_may_be_lost(&work->parting))
+		work->losses = target_losses(&work->port->split->map->base);
+}
+
+/*
+ * A child that has done its part may have lost it while others were waited for, and have told so: the
+ * next FLUSH says nothing of that. What isn't acknowledged yet is passed on once more, as the first.
+ */
+static bool begin_anew(struct work *work)
+{
+	uint64_t before = work->losses;
+
+	note_losses(work);
+	if (work->error || work->losses == before)
+		return false;
+	parting_rewind(&work->parting);
+	work->passed_on = false;
+	request_list_prepend(&work->port->waiting, work->parting.request);
+	return true;
+}
+
 /* Completes the request if that is due, and frees the work if nobody needs it: then others may have
  * room, whom the caller has to pump. */
 static void leave(struct work *work)
@@ -88,7 +113,7 @@ static void leave(struct work *work)
 	struct parting *p = &work->parting;
 	struct request *request = p->request;
 
-	if (request && work->passed_on && !work->children) {
+	if (request && work->passed_on && !work->children && !begin_anew(work)) {
 		if (!work->error)
 			work->error = parting_finish(p);
 		p->request = NULL;
@@ -103,11 +128,22 @@ static void leave(struct work *work)
 	pool_put(work->port->works, work);
 }
 
+/* Whatever is left of it ends, with this error. The caller is busy with it, and leaves it. */
+static void give_up(struct work *work, int error)
+{
+	stop_waiting(work);
+	work->error = error;
+	work->cancelled = true;
+	while (work->children)
+		target_cancel(work->children->target, &work->children->request, error);
+}
+
 static void child_done(struct request *request, int error)
 {
 	struct child_request *child = (struct child_request *)request; /* the first member */
 	struct work *work = child->work;
 	struct split_port *port = work->port;
+	bool tells_loss = error && work->parting.type == REQUEST_FLUSH && !work->cancelled;
 
 	*(child->previous ? &child->previous->next : &work->children) = child->next;
 	if (child->next)
@@ -119,6 +155,11 @@ static void child_done(struct request *request, int error)
 	else if (!work->error)
 		parting_take(&work->parting, child->part, request);
 	pool_put(port->requests, child);
+	if (tells_loss) {
+		work->busy++;
+		give_up(work, error);
+		work->busy--;
+	}
 	leave(work);
 	pump(port);
 }
@@ -233,6 +274,7 @@ static bool begin(struct split_port *port, struct request *request)
 		}
 	}
 	request->holder = work;
+	note_losses(work);
 	if (!work->error)
 		return pass_on(work);
 	stop_waiting(work);
@@ -303,11 +345,7 @@ void split_cancel(struct split *split, struct request *request, int error)
 		return;
 	}
 	work->busy++;
-	stop_waiting(work);
-	work->error = error;
-	work->cancelled = true;
-	while (work->children)
-		target_cancel(work->children->target, &work->children->request, error);
+	give_up(work, error);
 	work->busy--;
 	leave(work);
 	pump(port);

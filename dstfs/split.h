@@ -7,7 +7,8 @@
  * gets one request, since a range of a map is one range on each (map.h), save for WRITE: its bytes
  * are not gathered, so each piece up to a seam is one, out of the same buffer. A READ's data are put
  * together in a buffer of the worker's.
- *   FLUSH     goes to all children.
+ *   FLUSH     goes to all children. The first that fails ends it, so that no later one succeeds
+ *             before this one has told of a loss that a child tells but once.
  *   EXTENTS   are put together; what comes of it may cover less than was asked for.
  *   COPY      works where both sides lie on the same children in the same way: as far as they do, or
  *             EOPNOTSUPP.

@@ -45,6 +45,11 @@ bool parting_more(const struct parting *p);
 /* The next part: of the parting, or, for WRITE, which has any number of them, `own`. There is more. */
 struct part *parting_next(struct parting *p, struct part *own);
 
+/* May a child lose its part again, until it is flushed, while others are waited for? */
+bool parting_may_be_lost(const struct parting *p);
+/* Of such a one: all parts are to be passed on once more. */
+void parting_rewind(struct parting *p);
+
 /* Keeps what a child's request has brought, which is valid for now only. */
 void parting_take(struct parting *p, struct part *part, const struct request *request);
 

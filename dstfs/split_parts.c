@@ -152,6 +152,20 @@ struct part *parting_next(struct parting *p, struct part *own)
 	return own;
 }
 
+/* COPY is answered when it is durable. */
+bool parting_may_be_lost(const struct parting *p)
+{
+	return !p->whole && !p->request->fua &&
+	       (p->type == REQUEST_WRITE || p->type == REQUEST_DISCARD ||
+		p->type == REQUEST_WRITE_ZEROES);
+}
+
+void parting_rewind(struct parting *p)
+{
+	p->rest = p->range;
+	p->next = 0;
+}
+
 /* ---- what comes of it ---- */
 
 unsigned parting_extents(const struct parting *p)

@@ -23,6 +23,7 @@ struct fake_target {
 	uint64_t room;
 	bool holds; /* keeps requests in `held` */
 	int error; /* of every request */
+	uint64_t losses;
 	unsigned submitted, cancelled, destroyed, reattached;
 	struct request_list held;
 	struct request last; /* a copy of what came last */
@@ -136,6 +137,11 @@ static inline int fake_reattach(struct target *target, bool takeover)
 	return target->state == TARGET_FENCED ? 0 : EINVAL;
 }
 
+static inline uint64_t fake_losses(struct target *target)
+{
+	return fake_of(target)->losses;
+}
+
 static inline void fake_reason(struct target *target, char *text, size_t size)
 {
 	snprintf(text, size, "%s", fake_of(target)->reason);
@@ -156,6 +162,7 @@ static const struct target_ops fake_ops = {
 	.status = fake_status,
 	.reattach = fake_reattach,
 	.reason = fake_reason,
+	.losses = fake_losses,
 	.detach = NULL,
 	.destroy = fake_destroy,
 };

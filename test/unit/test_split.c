@@ -183,10 +183,76 @@ static void flush_goes_to_all(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(io->done, 0);
 		assert_int_equal(m.fakes[i].last.type, REQUEST_FLUSH);
-		m.fakes[i].error = i ? EIO : 0;
 		fake_release(&m.fakes[i], 1);
 	}
+	assert_int_equal(end(io), 0);
+}
+
+/* A child tells a loss once: no FLUSH that comes later may be over first, and say that all is well. */
+static void the_first_error_ends_a_flush(void **state)
+{
+	struct io *io;
+
+	make(CHUNK, 3);
+	hold(true);
+	io = submit(REQUEST_FLUSH, 0, 0, NULL);
+	m.fakes[1].error = EIO;
+	fake_release(&m.fakes[1], 1);
 	assert_int_equal(end(io), EIO);
+	assert_int_equal(m.fakes[0].cancelled, 1);
+	assert_int_equal(m.fakes[2].cancelled, 1);
+
+	hold(false); /* it fails as it is passed on */
+	assert_int_equal(end(submit(REQUEST_FLUSH, 0, 0, NULL)), EIO);
+	assert_int_equal(m.fakes[2].submitted, 1);
+}
+
+/* It was told of by a FLUSH, so nobody would tell of it after the write has succeeded. */
+static void what_was_lost_before_a_write_is_over_is_written_again(void **state)
+{
+	struct io *io;
+
+	make(CHUNK, 2);
+	m.fakes[1].holds = true;
+	io = submit(REQUEST_WRITE, 0, 4 * CHUNK, pattern);
+	assert_int_equal(submitted(), 4);
+	memset(m.fakes[0].memory, 0, 2 * CHUNK);
+	m.fakes[0].losses++;
+	fake_release(&m.fakes[1], 2);
+	assert_int_equal(io->done, 0);
+	assert_int_equal(submitted(), 8);
+	assert_memory_equal(m.fakes[0].memory, pattern, CHUNK);
+	fake_release(&m.fakes[1], 2);
+	assert_int_equal(end(io), 0);
+	assert_memory_equal(m.fakes[1].memory, pattern + CHUNK, CHUNK);
+
+	io = submit(REQUEST_WRITE_ZEROES, 0, 4 * CHUNK, NULL);
+	m.fakes[0].losses++;
+	fake_release(&m.fakes[1], 1);
+	assert_int_equal(submitted(), 12);
+	target_cancel(m.map, &io->request, EINTR);
+	assert_int_equal(end(io), EINTR);
+	assert_int_equal(m.fakes[1].cancelled, 1);
+}
+
+/* What is durable when it is answered isn't lost. */
+static void nothing_durable_is_written_again(void **state)
+{
+	struct io *io = calloc(1, sizeof(*io));
+
+	make(CHUNK, 2);
+	m.fakes[1].holds = true;
+	io->request = (struct request){.type = REQUEST_WRITE,
+				       .range = {0, 2 * CHUNK},
+				       .data = pattern,
+				       .fua = true,
+				       .worker = &m.worker,
+				       .done = io_done};
+	target_submit(m.map, &io->request);
+	m.fakes[0].losses++;
+	fake_release(&m.fakes[1], 1);
+	assert_int_equal(end(io), 0);
+	assert_int_equal(submitted(), 2);
 }
 
 static void the_error_that_lies_first_counts_when_all_are_over(void **state)
@@ -538,6 +604,9 @@ int main(void)
 		MAP_TEST(a_read_is_put_together_whatever_comes_first),
 		MAP_TEST(ranges_without_data_make_one_request_a_child),
 		MAP_TEST(flush_goes_to_all),
+		MAP_TEST(the_first_error_ends_a_flush),
+		MAP_TEST(what_was_lost_before_a_write_is_over_is_written_again),
+		MAP_TEST(nothing_durable_is_written_again),
 		MAP_TEST(the_error_that_lies_first_counts_when_all_are_over),
 		MAP_TEST(cancelling_ends_all_that_children_hold),
 		MAP_TEST(a_dry_pool_makes_them_wait_in_order),
