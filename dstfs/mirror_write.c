@@ -234,11 +234,27 @@ static bool settle_resynced(struct mirror_op *op)
 	return false;
 }
 
+/*
+ * A node tells a loss once, and that may have been to a FLUSH or FUA of the mirror's own: what it says
+ * to the user's doesn't count until it has left, or the loss is told by all.
+ */
+static void doubt(struct mirror_op *op)
+{
+	mirror_mask lossy = mirror_lossy(mirror_of(op), op->ok);
+
+	for (mirror_mask rest = lossy; rest; rest &= rest - 1)
+		op->errors[__builtin_ctz(rest)] = EIO;
+	op->ok &= ~lossy;
+	op->failed |= lossy;
+}
+
 void mirror_write_settle(struct mirror_op *op)
 {
 	struct mirror *mirror = mirror_of(op);
 	mirror_mask set, good, bad;
 
+	if (op->request->type == REQUEST_FLUSH)
+		doubt(op);
 	if (op->failed && mirror_check_fence(mirror)) {
 		fail(op, EIO, false);
 		return;

@@ -141,97 +141,6 @@ static void who_waits_for_a_mark_has_patience(void **state)
 	fixture_end();
 }
 
-/* Its server lost power, and what it had acknowledged; by its state it is there again. */
-static void what_a_node_has_lost_is_not_read_there(void **state)
-{
-	struct io io = {.done = false};
-
-	begin_in_sync(2);
-	strcpy(f.options.prefer, "b");
-	start();
-	no_copying();
-	assert_int_equal(do_write(0, 4096, 1), 0);
-	f.disks[1].holds = true;
-	io_submit(&io, REQUEST_READ, 0, 4096); /* waits for it to come back */
-	settle();
-	f.disks[1].image[0] = 0;
-	f.disks[1].losses++;
-	disk_release(&f.disks[1]);
-	settle();
-	assert_true(io.done);
-	assert_int_equal(io.error, 0);
-	assert_int_equal(io.first, 1);
-	assert_int_equal(f.mirror->read_set, 1);
-	assert_true(disk_map_bit(0, 2, 0));
-	retry_now();
-	copy_all(1);
-	assert_int_equal(f.mirror->read_set, 3);
-	assert_int_equal(do_read(0), 1);
-	stop();
-	fixture_end();
-}
-
-/* There is nobody to get it from: fsync says so, once, and then there is one content again. */
-static void what_all_nodes_have_lost_is_told(void **state)
-{
-	begin_in_sync(2);
-	start();
-	no_copying();
-	assert_int_equal(do_write(0, 4096, 1), 0);
-	f.disks[0].image[0] = 2; /* either may have lost it */
-	f.disks[0].losses++;
-	f.disks[1].losses++;
-	f.mirror->ports[0].paces[0].latency = CLOCK_SEC;
-	assert_int_equal(do_read(0), 2); /* of the primary, though nobody knows of it yet */
-	assert_int_equal(f.mirror->read_set, 3);
-	assert_true(mirror_bits_get(&f.mirror->suspect, 0));
-	assert_int_equal(do_read(0), 2);
-	assert_int_equal(do_plain(REQUEST_FLUSH, 0, 0), EIO);
-	assert_int_equal(do_plain(REQUEST_FLUSH, 0, 0), 0);
-	assert_int_equal(f.target->ops->losses(f.target), 1);
-	stop();
-	fixture_end();
-}
-
-/* The others have it: what was lost is neither read nor copied to them. */
-static void what_the_primary_has_lost_is_not_made_equal(void **state)
-{
-	struct io io = {.done = false};
-
-	begin_in_sync(2);
-	start();
-	assert_int_equal(do_write(0, 4096, 1), 0);
-	f.mirror->copy->paused = true;
-	f.disks[0].holds_data = f.disks[1].holds_data = true;
-	mirror_report_suspect(f.mirror, (struct range){0, 4096}); /* begins to be made equal */
-	settle();
-	f.disks[0].image[0] = 0;
-	f.disks[0].losses++;
-	io_submit(&io, REQUEST_READ, 0, 4096);
-	disk_release(&f.disks[0]);
-	disk_release(&f.disks[1]);
-	f.disks[1].holds_metadata = true; /* it is in the set as long as that isn't recorded */
-	settle();
-	assert_int_equal(f.mirror->read_set, 3);
-	assert_false(io.done);
-	assert_int_equal(f.disks[1].image[0], 1);
-	disk_release(&f.disks[1]);
-	settle();
-	assert_int_equal(f.mirror->read_set, 2);
-	assert_true(io.done);
-	assert_int_equal(io.error, 0);
-	assert_int_equal(io.first, 1);
-	assert_int_equal(f.disks[1].image[0], 1);
-	assert_int_equal(do_plain(REQUEST_FLUSH, 0, 0), 0);
-	f.mirror->copy->paused = false;
-	retry_now();
-	copy_now();
-	assert_int_equal(f.mirror->read_set, 3);
-	assert_int_equal(f.disks[0].image[0], 1);
-	stop();
-	fixture_end();
-}
-
 /* It may be asked nowhere else before the set has changed, and is, whatever else wakes it. */
 static void a_read_waits_for_the_set_to_change(void **state)
 {
@@ -321,30 +230,6 @@ static void what_no_node_can_flush_loses_nobody(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		look_now();
 	assert_false(disk_map_bit(0, 0, 0));
-	stop();
-	fixture_end();
-}
-
-/* The flush may be a good one, since another has told of the loss. */
-static void what_may_be_lost_stays_marked(void **state)
-{
-	begin_in_sync(2);
-	start();
-	no_copying();
-	assert_int_equal(do_write(0, 4096, 1), 0);
-	for (unsigned i = 0; i < 2; i++)
-		look_now();
-	f.disks[0].holds = f.disks[1].holds = true;
-	look_now();
-	assert_true(f.mirror->work->clearing.active);
-	f.disks[0].losses++;
-	f.disks[1].losses++;
-	disk_release(&f.disks[0]);
-	disk_release(&f.disks[1]);
-	settle();
-	assert_true(disk_map_bit(0, 0, 0));
-	assert_true(mirror_bits_get(&f.mirror->marked, 0));
-	assert_true(mirror_bits_get(&f.mirror->suspect, 0));
 	stop();
 	fixture_end();
 }
@@ -979,14 +864,10 @@ int main(void)
 		cmocka_unit_test(writes_go_on_without_it_and_are_missed),
 		cmocka_unit_test(a_failed_flush_loses_the_node),
 		cmocka_unit_test(who_waits_for_a_mark_has_patience),
-		cmocka_unit_test(what_a_node_has_lost_is_not_read_there),
-		cmocka_unit_test(what_all_nodes_have_lost_is_told),
-		cmocka_unit_test(what_the_primary_has_lost_is_not_made_equal),
 		cmocka_unit_test(a_read_waits_for_the_set_to_change),
 		cmocka_unit_test(a_failed_mark_loses_the_node),
 		cmocka_unit_test(what_no_node_can_mark_fails_after_a_while),
 		cmocka_unit_test(what_no_node_can_flush_loses_nobody),
-		cmocka_unit_test(what_may_be_lost_stays_marked),
 		cmocka_unit_test(one_that_was_put_back_is_compared_as_a_whole),
 		cmocka_unit_test(an_absent_one_of_a_read_only_mirror_is_left_alone),
 		cmocka_unit_test(who_fails_during_the_change_leaves_too),
