@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define SOURCE_ATTEMPTS 3u /* to read what is to be copied */
+
 static void run(struct copy_window *w);
 
 static unsigned all_blocks(const struct copy_window *w)
@@ -334,10 +336,17 @@ static void put_node_holds(struct copy_window *w)
 	}
 }
 
-/* The source can't read what it should: another one can perhaps, and then writes it there as well. */
+/*
+ * The source can't read what it should: another one can perhaps, and then writes it there as well. But
+ * where they differ users have read the source's, so it is asked again first: it may only have been too
+ * slow, or we were.
+ */
 static enum window_step change_source(struct copy_window *w)
 {
-	w->unable |= MIRROR_BIT(w->source);
+	if (++w->attempts == SOURCE_ATTEMPTS) {
+		w->unable |= MIRROR_BIT(w->source);
+		w->attempts = 0;
+	}
 	put_node_holds(w);
 	return WINDOW_CHOOSE;
 }
@@ -541,6 +550,7 @@ void window_begin(struct copy_window *w, struct copy_task *task, enum copy_kind 
 	w->result = WINDOW_DONE;
 	w->began = 0;
 	w->nodes = w->targets = w->unable = 0;
+	w->attempts = 0;
 	w->coarse = 0;
 	memset(w->mend, 0, sizeof(w->mend));
 	w->compared = w->equal = 0;

@@ -119,6 +119,7 @@ struct copy_window {
 	mirror_mask nodes; /* that are looked at */
 	unsigned source; /* one of nodes; MIRROR_NO_SLOT: none yet (verify) */
 	mirror_mask targets; /* of nodes */
+	unsigned attempts; /* that the source could not read what it should, in a row */
 	mirror_mask unable; /* that could not read what they were to be the source of */
 
 	struct range part; /* what is looked at now: `blocks` blocks of `unit` bytes */

@@ -60,6 +60,7 @@ struct disk {
 	bool orphans_stay; /* what is cancelled keeps its hold, until disk_drop_orphans() */
 	/* Answered to those, which aren't done then. */
 	int write_error, read_error, flush_error, metadata_error;
+	unsigned bad_reads; /* so many of data fail */
 	uint64_t bad_offset; /* of a sector that can't be read; UINT64_MAX: none */
 	unsigned reads, writes, flushes; /* of data */
 	struct request last; /* a copy of the last WRITE of data */
@@ -177,6 +178,10 @@ static int disk_carry_out(struct disk *disk, struct request *request)
 		disk->reads += !is_metadata(disk, request);
 		if (disk->read_error)
 			return disk->read_error;
+		if (disk->bad_reads && !is_metadata(disk, request)) {
+			disk->bad_reads--;
+			return EIO;
+		}
 		if (disk->bad_offset != UINT64_MAX &&
 		    range_overlaps(r, (struct range){disk->bad_offset, 512}))
 			return EIO;

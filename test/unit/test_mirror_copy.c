@@ -228,6 +228,21 @@ static void a_source_that_cannot_read_is_mended_too(void **state)
 	end();
 }
 
+/* Where they differ users have read what the primary has: it isn't given up for one read that failed. */
+static void a_source_is_asked_again_before_another(void **state)
+{
+	begin(2);
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	f.disks[1].image[0] = 2;
+	f.disks[0].bad_reads = 2;
+	mirror_report_suspect(f.mirror, (struct range){0, 4096});
+	copy_now();
+	assert_int_equal(f.disks[0].bad_reads, 0);
+	assert_int_equal(f.disks[0].image[0], 1);
+	assert_int_equal(f.disks[1].image[0], 1);
+	end();
+}
+
 /* Nothing can be done about it; but all else is copied, and the node isn't said to be in sync. */
 static void what_nobody_can_read_is_left(void **state)
 {
@@ -880,6 +895,7 @@ int main(void)
 		cmocka_unit_test(a_large_region_is_copied_in_several_windows),
 		cmocka_unit_test(what_becomes_suspect_meanwhile_is_done_again),
 		cmocka_unit_test(an_unreadable_block_is_rewritten),
+		cmocka_unit_test(a_source_is_asked_again_before_another),
 		cmocka_unit_test(a_repair_does_not_judge_who_is_right),
 		cmocka_unit_test(a_detach_stops_what_is_under_way),
 		cmocka_unit_test(it_ends_in_the_middle_of_anything),
