@@ -289,16 +289,19 @@ static void say_stale(struct judge *judge)
 
 	say(judge,
 	    "what is there is stale: generation %llu, while this client has written to "
-	    "generation %llu. These have it:",
+	    "generation %llu. These had it:",
 	    (unsigned long long)judge->newest->generation.counter,
 	    (unsigned long long)witness->generation.counter);
 	for (unsigned slot = 0; slot < MIRROR_MAX_NODES; slot++)
 		if (witness->in_sync[slot])
-			say(judge, "  %s", slot_name(judge, slot, text));
+			say(judge, "  %s%s", slot_name(judge, slot, text),
+			    slot_is_there(judge, slot)
+				    ? ", which is here without it: it was given up, or set back"
+				    : "");
 	if (!judge->policy->force)
 		say(judge,
-		    "bring one of them back; or go on without what only they have: dstctl mirror "
-		    "resolve VOLUME --keep NODE");
+		    "bring one of them back that has it; or go on without what only they have: "
+		    "dstctl mirror resolve VOLUME --keep NODE");
 }
 
 static unsigned count_members(const struct judge *judge)
