@@ -36,6 +36,7 @@ static bool forced; /* it may take over by force */
 static struct sim_event retreat; /* it gives up */
 static uint64_t taking_since; /* flush errors of the disks then */
 static uint64_t admitted; /* losses, by the client in use */
+static uint64_t unreadable; /* read errors of disks that were looked at */
 static struct sim_event restart;
 static enum leaving leaving; /* the client in use */
 static bool for_good; /* and nobody comes after it */
@@ -133,14 +134,17 @@ static void look_at_split(struct sight *s, unsigned part)
 static void mind(unsigned part)
 {
 	enum sim_host where = taking_over ? coming : host;
-	bool waits, split, resolve;
+	bool waits, split, resolve, stuck;
 
 	if (!sim_client_running(where))
 		return;
 	waits = sim_client_waits(where, part);
 	split = ever_forced && sim_client_has_split(where, part);
 	resolve = split || sim_client_refusal(where, part) == SIM_SPLIT;
-	if (!resolve && !(waits && taking_over && !ended && sim.now - taking_at > FORCE_PATIENCE))
+	/* In the end all nodes are back; but what this one wrote to may have been given up elsewhere. */
+	stuck = waits && taking_over && sim.now - taking_at > FORCE_PATIENCE &&
+		(!ended || (ever_forced && sim_client_refusal(where, part) == SIM_ALTERNATE));
+	if (!resolve && !stuck)
 		return;
 	if (where != host && sim_client_running(host)) { /* else both would write */
 		workload_client_dead(host);
@@ -270,6 +274,17 @@ bool people_admits_loss(void)
 	return true;
 }
 
+bool people_excuse(void)
+{
+	uint64_t errors = sim.counts[COUNT_DISK_READ_ERRORS];
+	bool more = shape.mirrored && errors != unreadable;
+
+	unreadable = errors;
+	if (more)
+		model_reconsider();
+	return people_admits_loss() || more;
+}
+
 /* ---- leaving ---- */
 
 static void left(void)
@@ -277,6 +292,7 @@ static void left(void)
 	leaving = STAYING;
 	sim_event_cancel(&impatience);
 	sim_client_stop(host);
+	workload_client_dead(host);
 	model_client_gone(life, true, false);
 	released = true;
 	if (for_good)
@@ -299,6 +315,7 @@ static void on_impatience(void *arg)
 
 static void on_last_flush(struct sim_op *op, int error, const uint8_t *data, uint64_t length)
 {
+	sim_trace("the last flush: %s", error ? strerror(error) : "done");
 	if (error)
 		model_flush_failed(life, last_flush_start);
 	else
@@ -321,6 +338,7 @@ static void go(void)
 	last_flush_start = model_now();
 	last_flush = (struct sim_op){.type = SIM_FLUSH, .done = on_last_flush};
 	sim_event_set(&impatience, STOP_PATIENCE * (for_good ? 10 : 1));
+	sim_trace("the last flush begins");
 	sim_client_submit(host, &last_flush);
 }
 
@@ -558,6 +576,7 @@ void people_reset(const struct sim_client_config *c, uint64_t l, bool force)
 	config = *c;
 	lease = l;
 	admitted = 0;
+	unreadable = sim.counts[COUNT_DISK_READ_ERRORS];
 	strange = released = for_good = gone = ended = false;
 	leaving = STAYING;
 	retreat = (struct sim_event){.run = on_retreat};

@@ -26,6 +26,11 @@ bool people_take_over(void); /* another is started beside it, and takes over. Fa
 /* Has the client in use found, since this was asked last, that acknowledged bytes are lost for good?
  * The model is told. */
 bool people_admits_loss(void);
+/*
+ * That, or disks of a mirror couldn't be read since this was asked last: where its nodes may differ,
+ * what the primary can't tell is taken from another, so a read may go back to what that one has.
+ */
+bool people_excuse(void);
 /* The server has lost its state: whoever knew it refuses it now, and is replaced. False: not now */
 bool people_lose_server(void);
 void people_watch(void); /* after each event */

@@ -143,7 +143,7 @@ static void set_up(const struct schedule_options *options)
 	disk_reset(&disk, shape.nodes, shape.node_cells);
 	state_reset();
 	witness_reset();
-	model_reset(people_admits_loss);
+	model_reset(people_excuse);
 	sim_server_reset(&server);
 	people_reset(&client, server.lease, shape.mirrored && !work.strict && sim_chance(30));
 	reader_reset(&client, shape.cells);

@@ -97,6 +97,9 @@ static bool error_expected(const struct user *u, int error)
 	if (u->op.type == SIM_FLUSH && error == EIO && sim_client_losses(u->host) &&
 	    (!config.kept || ever_unsound || reattached[u->host]))
 		return true;
+	/* A node whose connection had died unnoticed was not attached anew with the others. */
+	if (error == EIO && shape.nodes > 1 && reattached[u->host] && sim_client_fenced(u->host))
+		return true;
 	/* Source and destination on different nodes, or a source that may differ from node to node. */
 	if (error == EOPNOTSUPP && u->op.type == SIM_COPY)
 		return shape.nodes > 1;
@@ -132,18 +135,6 @@ static void judge_hash(const struct user *u, const uint8_t *hash)
 		sim_fail("a hash of cells %u+%u is wrong", u->model.first, u->model.count);
 }
 
-/* Is one under way that began before? Some node may have told it of a loss already; it still waits for others. */
-static bool earlier_flush(const struct user *u)
-{
-	bool split = shape.part_count > 1 || shape.kind == SHAPE_STRIPE;
-
-	for (unsigned i = 0; i < config.users && split; i++)
-		if (users[i].busy && users[i].op.type == SIM_FLUSH && users[i].host == u->host &&
-		    users[i].start < u->start)
-			return true;
-	return false;
-}
-
 static void judge_answer(struct user *u, int error, const uint8_t *data, uint64_t length)
 {
 	struct sim_op *op = &u->op;
@@ -157,8 +148,7 @@ static void judge_answer(struct user *u, int error, const uint8_t *data, uint64_
 		people_admits_loss();
 		model_flush_failed(u->life, u->start);
 	} else if (op->type == SIM_FLUSH) {
-		if (!earlier_flush(u))
-			model_flushed(u->life, u->start);
+		model_flushed(u->life, u->start);
 	} else if (op->type == SIM_HASH && !error) {
 		judge_hash(u, data);
 	} else if (op->type == SIM_READ && !error) {
@@ -406,6 +396,8 @@ void workload_client_dead(enum sim_host host)
 		under_way--;
 		done++;
 		schedule_next(u);
+		if (i == WORKLOAD_USERS_MOST)
+			sim_event_set(&u->next, SEC);
 	}
 	update_oldest();
 }
@@ -449,11 +441,26 @@ void workload_set_sound(bool s)
 
 /* ---- the end ---- */
 
+/* From the first cell on, by the client that is in use. */
+static void check_from_start(struct user *u)
+{
+	u->host = current_host;
+	u->life = current_life;
+	u->failed = false;
+	u->op.type = SIM_READ;
+	u->model = (struct model_op){.client = current_life};
+}
+
 static void on_check(void *arg)
 {
 	struct user *u = arg;
 	unsigned most = 64, first = u->model.first + u->model.count;
 
+	if (nobody || u->life != current_life || !sim_client_running(current_host)) {
+		check_from_start(u);
+		sim_event_set(&u->next, SEC);
+		return;
+	}
 	if (u->failed) { /* it may be on its way back still */
 		u->failed = false;
 		sim_event_set(&u->next, SEC);
@@ -487,10 +494,7 @@ void workload_check_all(void (*then)(void))
 	begun = config.operations; /* no more of the others */
 	check_then = then;
 	u->number = WORKLOAD_USERS_MOST;
-	u->host = current_host;
-	u->life = current_life;
-	u->op.type = SIM_READ;
-	u->model = (struct model_op){.client = current_life};
+	check_from_start(u);
 	u->next = (struct sim_event){.run = on_check, .arg = u};
 	sim_event_set(&u->next, 0);
 }
