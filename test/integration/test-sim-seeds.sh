@@ -16,5 +16,5 @@ for seed in 7 1001; do
 	cmp once.trace again.trace
 	[ "$(wc -l <once.trace)" -gt 100 ]
 done
-"$sim" --seeds 1..3000 --seconds 60 --counts
+"$sim" --seeds 1..5000 --seconds 120 --counts
 "$sim" --shape 0 --seconds 40
