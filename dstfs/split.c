@@ -38,6 +38,7 @@ struct work {
 	uint64_t losses; /* of the children, before the first part was passed on */
 	bool passed_on; /* all parts are, or none will be any more: it doesn't wait */
 	bool cancelled;
+	bool tells; /* FLUSH: a child has told it of a loss, perhaps, and tells nobody else */
 	int error;
 	uint64_t error_at; /* the part that it is of */
 	struct parting parting; /* at last: it has its parts behind it */
@@ -57,6 +58,9 @@ struct split_port {
 
 struct split {
 	struct map *map;
+	/* FLUSHes to which a child has told of a loss, and which aren't over: no other may succeed. */
+	_Atomic unsigned telling;
+	_Atomic bool untold; /* one was cancelled instead: the next one tells */
 	unsigned port_count;
 	struct split_port ports[];
 };
@@ -106,6 +110,22 @@ static bool begin_anew(struct work *work)
 	return true;
 }
 
+/* A FLUSH is over, and well: as far as it knows. */
+static int flush_verdict(struct split *split)
+{
+	return split->telling || atomic_exchange(&split->untold, false) ? EIO : 0;
+}
+
+/* What a child has told it of has come to its user, or never will. */
+static void has_told(struct work *work)
+{
+	struct split *split = work->port->split;
+
+	if (work->cancelled)
+		split->untold = true;
+	split->telling--;
+}
+
 /* Completes the request if that is due, and frees the work if nobody needs it: then others may have
  * room, whom the caller has to pump. */
 static void leave(struct work *work)
@@ -115,12 +135,15 @@ static void leave(struct work *work)
 
 	if (request && work->passed_on && !work->children && !begin_anew(work)) {
 		if (!work->error)
-			work->error = parting_finish(p);
+			work->error = p->type == REQUEST_FLUSH ? flush_verdict(work->port->split)
+							       : parting_finish(p);
 		p->request = NULL;
 		request->place = REQUEST_NOWHERE;
 		work->busy++; /* what it brought is valid until it has been told */
 		request->done(request, work->error);
 		work->busy--;
+		if (work->tells)
+			has_told(work);
 	}
 	if (p->request || work->busy)
 		return;
@@ -128,14 +151,11 @@ static void leave(struct work *work)
 	pool_put(work->port->works, work);
 }
 
-/* Whatever is left of it ends, with this error. The caller is busy with it, and leaves it. */
-static void give_up(struct work *work, int error)
+static void note_untold(struct work *work)
 {
-	stop_waiting(work);
-	work->error = error;
-	work->cancelled = true;
-	while (work->children)
-		target_cancel(work->children->target, &work->children->request, error);
+	if (!work->tells)
+		work->port->split->telling++;
+	work->tells = true;
 }
 
 static void child_done(struct request *request, int error)
@@ -143,7 +163,6 @@ static void child_done(struct request *request, int error)
 	struct child_request *child = (struct child_request *)request; /* the first member */
 	struct work *work = child->work;
 	struct split_port *port = work->port;
-	bool tells_loss = error && work->parting.type == REQUEST_FLUSH && !work->cancelled;
 
 	*(child->previous ? &child->previous->next : &work->children) = child->next;
 	if (child->next)
@@ -152,14 +171,11 @@ static void child_done(struct request *request, int error)
 		map_look(port->split->map); /* the error must not be told before the state */
 	if (error)
 		note_error(work, child->part->at, error);
+	if (error && work->parting.type == REQUEST_FLUSH && !work->cancelled)
+		note_untold(work);
 	else if (!work->error)
 		parting_take(&work->parting, child->part, request);
 	pool_put(port->requests, child);
-	if (tells_loss) {
-		work->busy++;
-		give_up(work, error);
-		work->busy--;
-	}
 	leave(work);
 	pump(port);
 }
@@ -345,7 +361,11 @@ void split_cancel(struct split *split, struct request *request, int error)
 		return;
 	}
 	work->busy++;
-	give_up(work, error);
+	stop_waiting(work);
+	work->error = error;
+	work->cancelled = true;
+	while (work->children)
+		target_cancel(work->children->target, &work->children->request, error);
 	work->busy--;
 	leave(work);
 	pump(port);

@@ -7,15 +7,18 @@
  * gets one request, since a range of a map is one range on each (map.h), save for WRITE: its bytes
  * are not gathered, so each piece up to a seam is one, out of the same buffer. A READ's data are put
  * together in a buffer of the worker's.
- *   FLUSH     goes to all children. The first that fails ends it, so that no later one succeeds
- *             before this one has told of a loss that a child tells but once.
+ *   FLUSH     goes to all children. A child tells a loss but once: so while one that has failed
+ *             there waits for others none succeeds, and if it is cancelled the next one fails.
  *   EXTENTS   are put together; what comes of it may cover less than was asked for.
  *   COPY      works where both sides lie on the same children in the same way: as far as they do, or
  *             EOPNOTSUPP.
  *   HASH      of up to DST_MAX_PAYLOAD bytes is computed from what is read, of more is EOPNOTSUPP.
  *
+ * A child may lose its part again, and have told so, while others are waited for: what changes content
+ * is passed on anew then, as the first of those that wait.
+ *
  * Children's requests come from a bounded pool of each worker. When it is dry, requests wait in their
- * order; those that were begun need nothing more of it to end, so it fills again. Buffers come out
+ * order; those that were passed on need nothing more of it to end, so it fills again. Buffers come out
  * of the worker's pool, of which the maps leave a part to those below them: the higher one, the more.
  */
 #ifndef DSTFS_SPLIT_H

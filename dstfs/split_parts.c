@@ -152,12 +152,9 @@ struct part *parting_next(struct parting *p, struct part *own)
 	return own;
 }
 
-/* COPY is answered when it is durable. */
 bool parting_may_be_lost(const struct parting *p)
 {
-	return !p->whole && !p->request->fua &&
-	       (p->type == REQUEST_WRITE || p->type == REQUEST_DISCARD ||
-		p->type == REQUEST_WRITE_ZEROES);
+	return !p->whole && !p->request->fua && request_modifies(p->request);
 }
 
 void parting_rewind(struct parting *p)

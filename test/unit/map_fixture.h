@@ -117,6 +117,14 @@ static inline void fake_release(struct fake_target *f, unsigned count)
 	}
 }
 
+static inline void fake_release_last(struct fake_target *f)
+{
+	struct request *r = f->held.last;
+
+	request_list_remove(&f->held, r);
+	fake_answer(f, r);
+}
+
 static inline void fake_cancel(struct target *target, struct request *r, int error)
 {
 	assert_int_equal(r->place, REQUEST_WAITING);
