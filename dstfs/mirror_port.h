@@ -29,6 +29,7 @@ struct mirror_op {
 	struct range_hold *hold; /* the mirror's */
 	uint64_t since; /* it waits with a limit, nanoseconds; 0: it doesn't */
 	uint64_t losses_told; /* FLUSH: those before it came */
+	uint64_t losses; /* the mirror's, when it was sent */
 	bool starting; /* legs are being submitted */
 	bool cancelled;
 	/* Nodes: it was sent to, that are not done with it, that have done it, that failed it. A read

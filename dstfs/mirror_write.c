@@ -71,6 +71,9 @@ static void send_to_all(struct mirror_op *op)
 {
 	struct mirror *mirror = mirror_of(op);
 
+	op->losses = mirror->losses;
+	op->ok = op->failed = 0;
+	op->uneven = false;
 	op->sent = mirror->write_set;
 	/* After the set was read: by now it may be one that is too small. */
 	if (mirror->no_quorum && request_modifies(op->request)) {
@@ -88,6 +91,15 @@ static void send_to_all(struct mirror_op *op)
 	op->starting = false;
 	if (!op->pending)
 		mirror_write_settle(op);
+}
+
+/* Its regions are marked. */
+static void dispatch(struct mirror_op *op)
+{
+	if (op->request->type == REQUEST_COPY && !copy_possible(op))
+		mirror_op_finish(op, EOPNOTSUPP);
+	else
+		send_to_all(op);
 }
 
 /* The hold is had. */
@@ -121,10 +133,7 @@ void mirror_write_go_on(struct mirror_op *op)
 		return;
 	}
 	mirror_bits_set_range(&mirror->touched, first, last);
-	if (op->request->type == REQUEST_COPY && !copy_possible(op))
-		mirror_op_finish(op, EOPNOTSUPP);
-	else
-		send_to_all(op);
+	dispatch(op);
 }
 
 static void on_granted(void *arg)
@@ -139,14 +148,14 @@ void mirror_write_begin(struct mirror_op *op)
 	struct range source = {0, 0};
 	bool granted;
 
+	if (mirror->read_only) { /* nothing was written that could be flushed, or is recorded */
+		mirror_op_finish(op, request->type == REQUEST_FLUSH ? 0 : EROFS);
+		return;
+	}
 	if (request->type == REQUEST_FLUSH) {
 		op->losses_told =
 			mirror->losses_told; /* one that comes before it's told fails too */
 		send_to_all(op);
-		return;
-	}
-	if (mirror->read_only) {
-		mirror_op_finish(op, EROFS);
 		return;
 	}
 	if (request->type == REQUEST_COPY)
@@ -246,6 +255,18 @@ static void doubt(struct mirror_op *op)
 		op->errors[__builtin_ctz(rest)] = EIO;
 	op->ok &= ~lossy;
 	op->failed |= lossy;
+	if (lossy)
+		mirror_home_poke(mirror_of(op));
+}
+
+/*
+ * Nodes that had done it may have lost it while others were waited for, and an fsync may have told:
+ * nobody would tell of it after it was acknowledged.
+ */
+static bool may_be_lost(const struct mirror_op *op)
+{
+	return request_modifies(op->request) && !op->request->fua &&
+	       mirror_of(op)->losses != op->losses;
 }
 
 void mirror_write_settle(struct mirror_op *op)
@@ -277,7 +298,10 @@ void mirror_write_settle(struct mirror_op *op)
 			mirror_report_failed(mirror, op->failed);
 		}
 	} else if (settle_resynced(op)) {
-		succeed(op);
+		if (may_be_lost(op))
+			dispatch(op);
+		else
+			succeed(op);
 	}
 }
 

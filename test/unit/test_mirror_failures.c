@@ -277,6 +277,18 @@ static void an_absent_one_of_a_read_only_mirror_is_left_alone(void **state)
 	fixture_end();
 }
 
+/* Nothing was written, and nobody can be recorded to have failed it. */
+static void an_fsync_of_a_read_only_mirror_waits_for_nobody(void **state)
+{
+	begin_in_sync(2);
+	f.policy.read_only = true;
+	start();
+	disk_die(1);
+	assert_int_equal(do_plain(REQUEST_FLUSH, 0, 0), 0);
+	stop();
+	fixture_end();
+}
+
 static void who_fails_during_the_change_leaves_too(void **state)
 {
 	struct io io = {.done = false};
@@ -870,6 +882,7 @@ int main(void)
 		cmocka_unit_test(what_no_node_can_flush_loses_nobody),
 		cmocka_unit_test(one_that_was_put_back_is_compared_as_a_whole),
 		cmocka_unit_test(an_absent_one_of_a_read_only_mirror_is_left_alone),
+		cmocka_unit_test(an_fsync_of_a_read_only_mirror_waits_for_nobody),
 		cmocka_unit_test(who_fails_during_the_change_leaves_too),
 		cmocka_unit_test(the_last_of_eight_goes_on),
 		cmocka_unit_test(what_no_node_has_done_is_an_error),

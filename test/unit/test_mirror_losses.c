@@ -126,6 +126,55 @@ static void a_flush_tells_what_is_not_told_yet(void **state)
 	fixture_end();
 }
 
+/* Then it is over, though nothing but fsyncs comes. */
+static void fsyncs_that_fail_for_a_loss_come_to_an_end(void **state)
+{
+	unsigned failed = 0;
+
+	begin_in_sync(2);
+	start();
+	no_copying();
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	f.disks[0].losses++; /* files tell nobody of it by themselves */
+	f.disks[1].losses++;
+	while (do_plain(REQUEST_FLUSH, 0, 0)) {
+		settle();
+		assert_in_range(++failed, 1, 2);
+	}
+	assert_int_equal(f.target->ops->losses(f.target), 1);
+	stop();
+	fixture_end();
+}
+
+/* The other nodes were waited for, and an fsync told of it meanwhile: it is sent anew to all. */
+static void what_is_lost_before_it_is_acknowledged_is_written_again(void **state)
+{
+	struct io io = {.done = false};
+
+	begin_in_sync(2);
+	start();
+	no_copying();
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	f.disks[1].holds_data = true;
+	io_write_begin(&io, 0, 4096, 2);
+	settle();
+	assert_int_equal(f.disks[0].image[0], 2);
+	f.disks[0].image[0] = 1;
+	f.disks[0].losses++;
+	f.disks[1].losses++;
+	mirror_home_poke(f.mirror);
+	settle();
+	assert_int_equal(f.target->ops->losses(f.target), 1);
+	disk_release(&f.disks[1]);
+	settle();
+	assert_true(io.done);
+	io_write_end(&io);
+	assert_int_equal(f.disks[0].image[0], 2);
+	assert_int_equal(f.disks[1].image[0], 2);
+	stop();
+	fixture_end();
+}
+
 /* One of them has: the others answer for all, but not before it is recorded that it has left. */
 static void a_flush_waits_until_who_has_lost_has_left(void **state)
 {
@@ -181,6 +230,8 @@ int main(void)
 		cmocka_unit_test(what_the_primary_has_lost_is_not_made_equal),
 		cmocka_unit_test(a_flush_tells_what_is_not_told_yet),
 		cmocka_unit_test(a_flush_waits_until_who_has_lost_has_left),
+		cmocka_unit_test(fsyncs_that_fail_for_a_loss_come_to_an_end),
+		cmocka_unit_test(what_is_lost_before_it_is_acknowledged_is_written_again),
 		cmocka_unit_test(what_may_be_lost_stays_marked),
 	};
 
