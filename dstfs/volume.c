@@ -214,6 +214,28 @@ static void unpark(struct volume_port *port)
 	port->unparking = false;
 }
 
+/* The whole range is to be passed to the target, piece by piece. */
+static void begin_range(struct volume_io *io)
+{
+	io->rest = io->whole;
+	io->losses = target_losses(io->volume->target);
+}
+
+/*
+ * A piece that was done may have been lost while the others were, and an fsync may have told: nobody
+ * would tell of it after the whole was acknowledged.
+ */
+static bool begin_anew(struct volume_io *io)
+{
+	const struct request *request = &io->request;
+
+	if (io->whole.length <= DST_MAX_RANGE || !request_modifies(request) || request->fua ||
+	    io->losses == target_losses(io->volume->target))
+		return false;
+	begin_range(io);
+	return true;
+}
+
 /* The target's completion, or of what has not come that far. */
 static void request_done(struct request *request, int error)
 {
@@ -225,7 +247,7 @@ static void request_done(struct request *request, int error)
 								    ? request->result
 								    : request->range.length);
 	range_hold_put(&request->hold);
-	if (!error && io->rest.length) {
+	if (!error && (io->rest.length || begin_anew(io))) {
 		submit_piece(io);
 		return;
 	}
@@ -344,9 +366,10 @@ void volume_submit(struct volume *volume, struct volume_io *io)
 		return;
 	}
 	io->mark = request->type == REQUEST_FLUSH ? acknowledged(volume) : 0;
-	io->rest = (struct range){0, 0};
+	io->whole = (struct range){0, 0};
 	if (request->type != REQUEST_READ && request->type != REQUEST_WRITE)
-		io->rest = request->range;
+		io->whole = request->range;
+	begin_range(io);
 	if (port->parked.first || !has_room(port, request)) { /* no overtaking */
 		request->place = REQUEST_PARKED;
 		request_list_append(&port->parked, request);

@@ -30,6 +30,7 @@ static struct {
 	unsigned came, most_here, count;
 	uint64_t bytes, most_bytes;
 	struct range_hold *kept; /* of the last cancelled one */
+	uint64_t losses;
 } below;
 
 static struct worker workers[WORKERS];
@@ -85,10 +86,16 @@ static bool below_destroy(struct target *target)
 	return true;
 }
 
+static uint64_t below_losses(struct target *target)
+{
+	return below.losses;
+}
+
 static const struct target_ops below_ops = {
 	.submit = below_submit,
 	.cancel = below_cancel,
 	.status = below_status,
+	.losses = below_losses,
 	.destroy = below_destroy,
 };
 
@@ -380,6 +387,28 @@ static void a_long_range_holds_one_piece_at_a_time(void **state)
 	end();
 }
 
+/* An fsync has told of the first piece meanwhile, and nobody will after the whole has succeeded. */
+static void a_long_range_is_done_anew_after_a_loss(void **state)
+{
+	struct io *zeroes;
+
+	begin(8, 1 << 20);
+	zeroes = submit(0, 0, REQUEST_WRITE_ZEROES, 0, 2ull << 30);
+	complete(&zeroes->io.request, 0);
+	below.losses++;
+	complete(&zeroes->io.request, 0);
+	assert_int_equal(zeroes->ended, 0);
+	assert_int_equal(zeroes->io.request.range.offset, 0);
+	complete(&zeroes->io.request, 0);
+	assert_int_equal(zeroes->io.request.range.offset, 1 << 30);
+	end_io(zeroes);
+
+	zeroes = submit(0, 0, REQUEST_WRITE_ZEROES, 0, 1 << 30); /* the target's matter */
+	below.losses++;
+	end_io(zeroes);
+	end();
+}
+
 static void fail_ends_all_that_is_outstanding_and_no_more(void **state)
 {
 	struct io *again;
@@ -418,6 +447,7 @@ int main(void)
 		cmocka_unit_test(a_cancelled_one_keeps_its_range_as_long_as_the_target_says),
 		cmocka_unit_test(patience_counts_while_the_range_is_waited_for),
 		cmocka_unit_test(a_long_range_holds_one_piece_at_a_time),
+		cmocka_unit_test(a_long_range_is_done_anew_after_a_loss),
 		cmocka_unit_test(fail_ends_all_that_is_outstanding_and_no_more),
 	};
 
