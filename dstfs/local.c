@@ -40,6 +40,7 @@ struct local {
 	struct uri uri;
 	struct backend *backend;
 	struct loop_timer refresh_timer; /* of worker 0 */
+	_Atomic bool untold; /* a cancelled FLUSH has failed, so the next one does */
 	unsigned port_count;
 	struct local_port ports[];
 };
@@ -49,12 +50,24 @@ static struct local *from_base(struct target *target)
 	return (struct local *)target; /* base is the first member */
 }
 
+/* The backend tells a loss once: if nobody waits for that any more, the next FLUSH tells. */
+static int flush_verdict(struct local *local, const struct request *request, int error)
+{
+	if (!request && error)
+		local->untold = true;
+	else if (!error && request && atomic_exchange(&local->untold, false))
+		error = EIO;
+	return error;
+}
+
 static void op_done(struct backend_op *op, int error)
 {
 	struct local_op *o = (struct local_op *)op; /* op is the first member */
 	struct request *request = o->request;
 	struct local_port *port = o->port;
 
+	if (op->type == BACKEND_FLUSH)
+		error = flush_verdict(port->local, request, error);
 	if (request) {
 		request->place = REQUEST_NOWHERE;
 		request->data = op->data;
