@@ -160,6 +160,7 @@ void copy_meter_add(struct copy_meter *meter, uint64_t bytes);
 struct copy_task *copy_next_task(struct mirror_copy *copy, enum copy_kind kind);
 void copy_task_end(struct copy_task *task); /* gives up its hold, frees it */
 mirror_mask copy_ready_nodes(const struct mirror *mirror);
+bool copy_is_suspect(const struct mirror *mirror, struct range range); /* a part of it */
 /*
  * Are the nodes there that this kind needs? Those that are away are waited for: they only have failed
  * when a request has, after all its resends.

@@ -57,7 +57,7 @@ static unsigned last_region(const struct mirror *mirror, struct range range)
 	return mirror_region_of(mirror, range.offset + range.length - 1);
 }
 
-static bool is_suspect(const struct mirror *mirror, struct range range)
+bool copy_is_suspect(const struct mirror *mirror, struct range range)
 {
 	return mirror_bits_any(&mirror->suspect, first_region(mirror, range),
 			       last_region(mirror, range));
@@ -85,7 +85,7 @@ static void find_nodes(const struct copy_window *w, mirror_mask *sources, mirror
 	switch (w->kind) {
 	case COPY_REPAIR:
 		*targets = w->task->nodes & read_set;
-		if (is_suspect(mirror, w->range)) /* which is mended by making it equal */
+		if (copy_is_suspect(mirror, w->range)) /* which is mended by making it equal */
 			*targets = 0;
 		break;
 	case COPY_EQUALIZE:
@@ -107,7 +107,7 @@ bool copy_window_choose(struct copy_window *w)
 		w->nodes = mirror->read_set;
 		if (!(w->nodes & (w->nodes - 1)))
 			w->result = WINDOW_ABORTED;
-		return w->result == WINDOW_DONE && !is_suspect(mirror, w->range);
+		return w->result == WINDOW_DONE && !copy_is_suspect(mirror, w->range);
 	}
 	find_nodes(w, &sources, &targets);
 	if (!targets && w->kind != COPY_EQUALIZE)
@@ -116,7 +116,7 @@ bool copy_window_choose(struct copy_window *w)
 		w->result = w->unable ? WINDOW_UNREADABLE : WINDOW_ABORTED;
 		return false;
 	}
-	w->source = best_source(mirror, sources, is_suspect(mirror, w->range));
+	w->source = best_source(mirror, sources, copy_is_suspect(mirror, w->range));
 	if (w->kind == COPY_EQUALIZE)
 		targets = mirror->write_set & ~MIRROR_BIT(w->source);
 	w->targets = targets | (w->unable & mirror->read_set);

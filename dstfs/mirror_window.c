@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define SOURCE_ATTEMPTS 3u /* to read what is to be copied */
+#define SOURCE_ATTEMPTS 3u /* to read it, where the others may have something else */
 
 static void run(struct copy_window *w);
 
@@ -338,12 +338,12 @@ static void put_node_holds(struct copy_window *w)
 
 /*
  * The source can't read what it should: another one can perhaps, and then writes it there as well. But
- * where they differ users have read the source's, so it is asked again first: it may only have been too
- * slow, or we were.
+ * where they may differ users have read the source's, so it is asked again first: it may only have been
+ * too slow, or we were.
  */
 static enum window_step change_source(struct copy_window *w)
 {
-	if (++w->attempts == SOURCE_ATTEMPTS) {
+	if (++w->attempts == SOURCE_ATTEMPTS || !copy_is_suspect(w->mirror, w->range)) {
 		w->unable |= MIRROR_BIT(w->source);
 		w->attempts = 0;
 	}
