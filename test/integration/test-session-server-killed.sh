@@ -17,7 +17,7 @@ killed() {
 	wait_online "$MNT/vol0"
 	background fio --name=job --filename="$MNT/vol0" --size=64m --rw=randwrite --bsrange=4k-64k \
 		--direct=1 --ioengine=libaio --iodepth=16 --fsync=200 --verify=crc32c --do_verify=1 \
-		--serialize_overlap=1 --loops=2 --output="$T/fio$1.log"
+		--serialize_overlap=1 --loops=2 --rate=,24m --output="$T/fio$1.log"
 	job=$JOB
 	while alive "$job" && [ $restarts -lt 30 ]; do
 		sleep 0.6
