@@ -93,7 +93,7 @@ bool mirror_change_due(const struct mirror *mirror)
 	    clock_now() < mirror->work->changing.memory_at)
 		return false;
 	return mirror->changes || witness_is_due(mirror) ||
-	       (mirror->failed & mirror->write_set && !mirror->read_only) ||
+	       (mirror->failed & mirror->write_set && !mirror->read_only && !mirror->unrecorded) ||
 	       (mirror->unrecorded && (clock_now() >= mirror->work->changing.retry_at ||
 				       ready_nodes(mirror) & ~mirror->work->changing.ready));
 }
@@ -125,6 +125,8 @@ static void give_up(struct mirror *mirror, int error)
 		atomic_fetch_or(&mirror->failed, c->failed);
 		c->memory_at = clock_now() + MIRROR_RETRY_INTERVAL;
 	} else if (error != ECANCELED && !c->first) {
+		/* What nodes failed that are being resynced nobody waits for: they have to leave. */
+		atomic_fetch_or(&mirror->failed, c->failed & ~mirror->read_set);
 		mirror->unrecorded = true;
 		mirror_set_reason(mirror, "writing waits, and fails after a while: no node could "
 					  "record which others are absent; that is tried again");

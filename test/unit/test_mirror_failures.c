@@ -721,6 +721,45 @@ static void one_that_fails_while_it_is_copied_to_misses_what_is_written_then(voi
 	fixture_end();
 }
 
+/*
+ * It failed a write into what it had got already, and nobody could record that. The write isn't waited for,
+ * so what it failed must not be forgotten.
+ */
+static void what_a_node_failed_unrecorded_is_copied_again(void **state)
+{
+	struct mirror_node *node;
+
+	begin_in_sync(2);
+	start();
+	no_copying();
+	node = &f.mirror->nodes[1];
+	disk_die(1);
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	assert_int_equal(do_write(20 * REGION, 4096, 2), 0);
+	disk_revive(1);
+	retry_now();
+	assert_int_equal(node->state, MIRROR_NODE_RESYNC);
+	memcpy(f.disks[1].image, f.disks[0].image, REGION);
+	mirror_region_copied(f.mirror, node, 0);
+	disk_die(1);
+	f.disks[0].metadata_error = EIO;
+	assert_int_equal(do_write(0, 4096, 3), 0);
+	settle();
+	assert_true(f.mirror->unrecorded);
+	f.disks[0].metadata_error = 0;
+	disk_revive(1);
+	retry_now();
+	assert_false(f.mirror->unrecorded);
+	retry_now();
+	assert_int_equal(node->state, MIRROR_NODE_RESYNC);
+	copy_all(1);
+	look_now();
+	assert_int_equal(f.mirror->read_set, 3);
+	assert_int_equal(f.disks[1].image[0], 3);
+	stop();
+	fixture_end();
+}
+
 static void a_start_without_a_known_absent_waits_and_goes(void **state)
 {
 	begin_in_sync(2);
@@ -900,6 +939,7 @@ int main(void)
 		cmocka_unit_test(who_is_about_to_get_in_sync_can_not_go_on_alone),
 		cmocka_unit_test(a_start_by_force_makes_a_generation),
 		cmocka_unit_test(one_that_fails_while_it_is_copied_to_misses_what_is_written_then),
+		cmocka_unit_test(what_a_node_failed_unrecorded_is_copied_again),
 		cmocka_unit_test(a_start_without_a_known_absent_waits_and_goes),
 		cmocka_unit_test(alternate_loss_is_refused),
 		cmocka_unit_test(split_brain_is_refused),
