@@ -40,7 +40,7 @@ struct local {
 	struct uri uri;
 	struct backend *backend;
 	struct loop_timer refresh_timer; /* of worker 0 */
-	_Atomic bool untold; /* a cancelled FLUSH has failed, so the next one does */
+	_Atomic uint64_t told; /* of the backend's losses, those that a FLUSH has told upward */
 	unsigned port_count;
 	struct local_port ports[];
 };
@@ -50,14 +50,19 @@ static struct local *from_base(struct target *target)
 	return (struct local *)target; /* base is the first member */
 }
 
-/* The backend tells a loss once: if nobody waits for that any more, the next FLUSH tells. */
+/*
+ * The backend tells a loss once, and that may have been to a FLUSH that nobody waits for any more: one
+ * that came before all losses were told fails, too.
+ */
 static int flush_verdict(struct local *local, const struct request *request, int error)
 {
-	if (!request && error)
-		local->untold = true;
-	else if (!error && request && atomic_exchange(&local->untold, false))
-		error = EIO;
-	return error;
+	uint64_t losses = local->backend->info.losses, told = local->told;
+
+	if (losses == request->told)
+		return error;
+	while (told < losses && !atomic_compare_exchange_weak(&local->told, &told, losses))
+		continue; /* another one tells, too */
+	return error ? error : EIO;
 }
 
 static void op_done(struct backend_op *op, int error)
@@ -66,7 +71,7 @@ static void op_done(struct backend_op *op, int error)
 	struct request *request = o->request;
 	struct local_port *port = o->port;
 
-	if (op->type == BACKEND_FLUSH)
+	if (request && op->type == BACKEND_FLUSH)
 		error = flush_verdict(port->local, request, error);
 	if (request) {
 		request->place = REQUEST_NOWHERE;
@@ -171,6 +176,7 @@ static void local_submit(struct target *target, struct request *request)
 
 	struct local_op *o = port->waiting.first ? NULL : prepare(port, request);
 
+	request->told = port->local->told;
 	if (o) {
 		start(o);
 		return;

@@ -38,7 +38,7 @@ struct work {
 	uint64_t losses; /* of the children, before the first part was passed on */
 	bool passed_on; /* all parts are, or none will be any more: it doesn't wait */
 	bool cancelled;
-	bool tells; /* FLUSH: a child has told it of a loss, perhaps, and tells nobody else */
+	bool flush_failed; /* a child's: counted */
 	int error;
 	uint64_t error_at; /* the part that it is of */
 	struct parting parting; /* at last: it has its parts behind it */
@@ -58,9 +58,9 @@ struct split_port {
 
 struct split {
 	struct map *map;
-	/* FLUSHes to which a child has told of a loss, and which aren't over: no other may succeed. */
-	_Atomic unsigned telling;
-	_Atomic bool untold; /* one was cancelled instead: the next one tells */
+	/* FLUSHes that a child has failed, perhaps to tell of a loss; and of those, the ones that are told
+	 * upward. One that came before all were told fails, too. */
+	_Atomic uint64_t failed, told;
 	unsigned port_count;
 	struct split_port ports[];
 };
@@ -110,20 +110,25 @@ static bool begin_anew(struct work *work)
 	return true;
 }
 
-/* A FLUSH is over, and well: as far as it knows. */
-static int flush_verdict(struct split *split)
+static int flush_verdict(struct split *split, const struct request *request, int error)
 {
-	return split->telling || atomic_exchange(&split->untold, false) ? EIO : 0;
+	uint64_t failed = split->failed, told = split->told;
+
+	if (failed == request->told)
+		return error;
+	while (told < failed && !atomic_compare_exchange_weak(&split->told, &told, failed))
+		continue; /* another one tells, too */
+	return error ? error : EIO;
 }
 
-/* What a child has told it of has come to its user, or never will. */
-static void has_told(struct work *work)
+/* What came of it, with all its parts over. */
+static int verdict(struct work *work)
 {
-	struct split *split = work->port->split;
+	struct parting *p = &work->parting;
 
-	if (work->cancelled)
-		split->untold = true;
-	split->telling--;
+	if (p->type == REQUEST_FLUSH && !work->cancelled)
+		return flush_verdict(work->port->split, p->request, work->error);
+	return work->error ? work->error : parting_finish(p);
 }
 
 /* Completes the request if that is due, and frees the work if nobody needs it: then others may have
@@ -134,28 +139,17 @@ static void leave(struct work *work)
 	struct request *request = p->request;
 
 	if (request && work->passed_on && !work->children && !begin_anew(work)) {
-		if (!work->error)
-			work->error = p->type == REQUEST_FLUSH ? flush_verdict(work->port->split)
-							       : parting_finish(p);
+		work->error = verdict(work);
 		p->request = NULL;
 		request->place = REQUEST_NOWHERE;
 		work->busy++; /* what it brought is valid until it has been told */
 		request->done(request, work->error);
 		work->busy--;
-		if (work->tells)
-			has_told(work);
 	}
 	if (p->request || work->busy)
 		return;
 	buf_unref(&p->buf);
 	pool_put(work->port->works, work);
-}
-
-static void note_untold(struct work *work)
-{
-	if (!work->tells)
-		work->port->split->telling++;
-	work->tells = true;
 }
 
 static void child_done(struct request *request, int error)
@@ -171,9 +165,10 @@ static void child_done(struct request *request, int error)
 		map_look(port->split->map); /* the error must not be told before the state */
 	if (error)
 		note_error(work, child->part->at, error);
-	if (error && work->parting.type == REQUEST_FLUSH && !work->cancelled)
-		note_untold(work);
-	else if (!work->error)
+	if (error && work->parting.type == REQUEST_FLUSH && !work->cancelled) {
+		port->split->failed += !work->flush_failed;
+		work->flush_failed = true;
+	} else if (!work->error)
 		parting_take(&work->parting, child->part, request);
 	pool_put(port->requests, child);
 	leave(work);
@@ -343,6 +338,7 @@ void split_submit(struct split *split, struct request *request)
 
 	request->place = REQUEST_IN_MAP;
 	request->holder = NULL;
+	request->told = split->told;
 	request_list_append(&port->waiting, request);
 	pump(port);
 }

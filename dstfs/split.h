@@ -7,8 +7,9 @@
  * gets one request, since a range of a map is one range on each (map.h), save for WRITE: its bytes
  * are not gathered, so each piece up to a seam is one, out of the same buffer. A READ's data are put
  * together in a buffer of the worker's.
- *   FLUSH     goes to all children. A child tells a loss but once: so while one that has failed
- *             there waits for others none succeeds, and if it is cancelled the next one fails.
+ *   FLUSH     goes to all children. A child tells a loss but once: so one fails, too, that came
+ *             before a FLUSH that has failed at a child could tell, or in place of one that was
+ *             cancelled.
  *   EXTENTS   are put together; what comes of it may cover less than was asked for.
  *   COPY      works where both sides lie on the same children in the same way: as far as they do, or
  *             EOPNOTSUPP.

@@ -188,8 +188,8 @@ static void flush_goes_to_all(void **state)
 	assert_int_equal(end(io), 0);
 }
 
-/* A child tells a loss once: while that one waits for the others, none may say that all is well. */
-static void no_flush_succeeds_while_one_has_failed(void **state)
+/* A child tells a loss once: who came before that was told may not say that all is well. */
+static void a_loss_is_told_to_all_that_came_before_it_was(void **state)
 {
 	struct io *first, *second;
 
@@ -625,7 +625,7 @@ int main(void)
 		MAP_TEST(a_read_is_put_together_whatever_comes_first),
 		MAP_TEST(ranges_without_data_make_one_request_a_child),
 		MAP_TEST(flush_goes_to_all),
-		MAP_TEST(no_flush_succeeds_while_one_has_failed),
+		MAP_TEST(a_loss_is_told_to_all_that_came_before_it_was),
 		MAP_TEST(what_a_cancelled_flush_was_told_the_next_one_tells),
 		MAP_TEST(what_was_lost_before_a_write_is_over_is_written_again),
 		MAP_TEST(nothing_durable_is_written_again),
