@@ -214,26 +214,17 @@ static void unpark(struct volume_port *port)
 	port->unparking = false;
 }
 
-/* The whole range is to be passed to the target, piece by piece. */
-static void begin_range(struct volume_io *io)
-{
-	io->rest = io->whole;
-	io->losses = target_losses(io->volume->target);
-}
-
 /*
  * A piece that was done may have been lost while the others were, and an fsync may have told: nobody
- * would tell of it after the whole was acknowledged.
+ * would tell of it after the whole was acknowledged. Others may have written there meanwhile, so it isn't
+ * done again.
  */
-static bool begin_anew(struct volume_io *io)
+static bool piece_may_be_lost(const struct volume_io *io)
 {
 	const struct request *request = &io->request;
 
-	if (io->whole.length <= DST_MAX_RANGE || !request_modifies(request) || request->fua ||
-	    io->losses == target_losses(io->volume->target))
-		return false;
-	begin_range(io);
-	return true;
+	return io->pieces > 1 && request_modifies(request) && !request->fua &&
+	       target_losses(io->volume->target) != io->losses;
 }
 
 /* The target's completion, or of what has not come that far. */
@@ -247,10 +238,12 @@ static void request_done(struct request *request, int error)
 								    ? request->result
 								    : request->range.length);
 	range_hold_put(&request->hold);
-	if (!error && (io->rest.length || begin_anew(io))) {
+	if (!error && io->rest.length) {
 		submit_piece(io);
 		return;
 	}
+	if (!error && piece_may_be_lost(io))
+		error = EIO;
 	port->requests--;
 	port->bytes -= data_bytes(request);
 	finish(io, error);
@@ -292,6 +285,7 @@ static void submit_piece(struct volume_io *io)
 
 	request->place = REQUEST_NOWHERE;
 	request->since = 0;
+	io->pieces++;
 	if (request->type != REQUEST_READ && request->type != REQUEST_WRITE) {
 		request->range = range_head(io->rest, DST_MAX_RANGE);
 		range_advance(&io->rest, request->range.length);
@@ -366,10 +360,11 @@ void volume_submit(struct volume *volume, struct volume_io *io)
 		return;
 	}
 	io->mark = request->type == REQUEST_FLUSH ? acknowledged(volume) : 0;
-	io->whole = (struct range){0, 0};
+	io->rest = (struct range){0, 0};
+	io->pieces = 0;
+	io->losses = target_losses(volume->target);
 	if (request->type != REQUEST_READ && request->type != REQUEST_WRITE)
-		io->whole = request->range;
-	begin_range(io);
+		io->rest = request->range;
 	if (port->parked.first || !has_room(port, request)) { /* no overtaking */
 		request->place = REQUEST_PARKED;
 		request_list_append(&port->parked, request);

@@ -23,8 +23,8 @@ struct volume_io {
 	/* The outcome: 0 or a positive errno. May run before volume_submit() returns. */
 	void (*done)(struct volume_io *io, int error);
 	struct volume *volume; /* the volume's, like the rest */
-	struct range whole; /* all of a range that may be too long for one request */
-	struct range rest; /* of it: what comes after this one */
+	struct range rest; /* of a range too long for one request: what comes after it */
+	unsigned pieces; /* of it, with this one */
 	uint64_t losses; /* the target's, when it began */
 	uint64_t mark; /* FLUSH: bytes acknowledged when it was submitted */
 	uint64_t number; /* of its worker's, in order of submission */
