@@ -119,7 +119,8 @@ static void on_flushed(struct mirror_batch *batch, void *arg)
 	if (failed && !mirror->ending)
 		mirror_report_own_failed(mirror, failed);
 	/* One that lost something may have told that in another flush, before this one. */
-	if (failed || mirror_lossy(mirror, mirror->write_set) || mirror->phase != MIRROR_RUNNING) {
+	if (failed || mirror_lossy(mirror, mirror->write_set) ||
+	    mirror->losses != clearing_of(mirror)->losses || mirror->phase != MIRROR_RUNNING) {
 		give_up(mirror);
 		clearing_of(mirror)->retry_at = clock_now() + MIRROR_RETRY_INTERVAL;
 		mirror_home_later(mirror, MIRROR_RETRY_INTERVAL);
@@ -135,6 +136,7 @@ static void flush(struct mirror *mirror)
 	struct mirror_batch *batch = mirror_batch_new(mirror, on_flushed, mirror);
 
 	clearing_of(mirror)->active = true;
+	clearing_of(mirror)->losses = mirror->losses;
 	if (batch && !mirror_batch_flush(batch, mirror->write_set)) {
 		mirror_batch_run(batch);
 		return;

@@ -29,6 +29,7 @@ struct mirror_clearing {
 	struct range_hold *holds[MIRROR_CLEAR_RUNS]; /* of their runs */
 	unsigned hold_count;
 	uint64_t retry_at; /* what was copied is not flushed before: that has just failed */
+	uint64_t losses; /* the mirror's, when the flush was sent */
 	bool active;
 	bool flushed; /* waits for its turn to write the maps */
 };

@@ -410,7 +410,7 @@ void copy_window_over(struct copy_window *w)
 	task->reached &= w->nodes;
 	if (w->result == WINDOW_DONE && is_by_region(w->kind) && has_small_regions(task) &&
 	    !copy->stopping)
-		settle(task, w->range, w->nodes, true);
+		settle(task, w->range, w->nodes, w->losses == w->mirror->losses);
 	if (task->aborted) /* what isn't begun isn't needed */
 		task->next = task->range.offset + task->range.length;
 	if (!task->windows && task->next == task->range.offset + task->range.length)

@@ -387,6 +387,7 @@ static void look_at(struct mirror_node *node)
 static void look_for_losses(struct mirror *mirror)
 {
 	mirror_mask lossy = mirror_lossy(mirror, mirror->write_set);
+	uint64_t losses[MIRROR_MAX_NODES];
 
 	if (!lossy || mirror->busy || mirror->unrecorded || mirror->read_only)
 		return;
@@ -397,14 +398,14 @@ static void look_for_losses(struct mirror *mirror)
 	log_error("volume %s: all nodes that were in sync have lost acknowledged writes that were "
 		  "not flushed: the next fsync fails, and what they may have lost is made equal",
 		  mirror->volume);
+	for (mirror_mask rest = lossy; rest; rest &= rest - 1) /* first: later ones are new */
+		losses[__builtin_ctz(rest)] =
+			target_losses(mirror->nodes[__builtin_ctz(rest)].target);
 	atomic_fetch_add(&mirror->losses, 1);
 	atomic_fetch_add(&mirror->suspect_reports, 1);
 	mirror_bits_or(&mirror->suspect, &mirror->marked); /* first: they are read again then */
-	for (mirror_mask rest = lossy; rest; rest &= rest - 1) {
-		struct mirror_node *node = &mirror->nodes[__builtin_ctz(rest)];
-
-		node->losses_seen = target_losses(node->target);
-	}
+	for (mirror_mask rest = lossy; rest; rest &= rest - 1)
+		mirror->nodes[__builtin_ctz(rest)].losses_seen = losses[__builtin_ctz(rest)];
 	mirror->suspects = true;
 }
 

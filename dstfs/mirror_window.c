@@ -343,7 +343,10 @@ static void put_node_holds(struct copy_window *w)
  */
 static enum window_step change_source(struct copy_window *w)
 {
-	if (++w->attempts == SOURCE_ATTEMPTS || !copy_is_suspect(w->mirror, w->range)) {
+	mirror_mask others =
+		w->mirror->read_set & ~(w->targets | w->unable | MIRROR_BIT(w->source));
+
+	if (++w->attempts == SOURCE_ATTEMPTS || (others && !copy_is_suspect(w->mirror, w->range))) {
 		w->unable |= MIRROR_BIT(w->source);
 		w->attempts = 0;
 	}
@@ -549,6 +552,7 @@ void window_begin(struct copy_window *w, struct copy_task *task, enum copy_kind 
 	w->step = WINDOW_HOLD;
 	w->result = WINDOW_DONE;
 	w->began = 0;
+	w->losses = w->mirror->losses;
 	w->nodes = w->targets = w->unable = 0;
 	w->attempts = 0;
 	w->coarse = 0;

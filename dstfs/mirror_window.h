@@ -112,6 +112,7 @@ struct copy_window {
 	unsigned pending; /* holds, requests and the buffer that are waited for */
 	bool running; /* steps are being done */
 	enum window_result result;
+	uint64_t losses; /* the mirror's, when it set out */
 	struct range_hold *hold; /* the mirror's */
 	bool waiting; /* for it */
 	uint64_t began; /* nanoseconds; when the hold was had; 0: not yet */

@@ -136,6 +136,19 @@ void mirror_write_go_on(struct mirror_op *op)
 	dispatch(op);
 }
 
+/* A good FLUSH says nothing of what all nodes had lost before. */
+static int flush_verdict(struct mirror_op *op)
+{
+	struct mirror *mirror = mirror_of(op);
+	uint64_t losses = mirror->losses, told = mirror->losses_told;
+
+	if (losses == op->losses_told)
+		return 0;
+	while (told < losses && !atomic_compare_exchange_weak(&mirror->losses_told, &told, losses))
+		continue; /* another one tells, too */
+	return EIO;
+}
+
 static void on_granted(void *arg)
 {
 	mirror_write_go_on(arg);
@@ -148,14 +161,17 @@ void mirror_write_begin(struct mirror_op *op)
 	struct range source = {0, 0};
 	bool granted;
 
-	if (mirror->read_only) { /* nothing was written that could be flushed, or is recorded */
-		mirror_op_finish(op, request->type == REQUEST_FLUSH ? 0 : EROFS);
-		return;
-	}
 	if (request->type == REQUEST_FLUSH) {
 		op->losses_told =
 			mirror->losses_told; /* one that comes before it's told fails too */
-		send_to_all(op);
+		if (mirror->read_only) /* there is nothing to flush, and no failure is recorded */
+			mirror_op_finish(op, flush_verdict(op));
+		else
+			send_to_all(op);
+		return;
+	}
+	if (mirror->read_only) {
+		mirror_op_finish(op, EROFS);
 		return;
 	}
 	if (request->type == REQUEST_COPY)
@@ -196,19 +212,6 @@ static void fail(struct mirror_op *op, int error, bool refused)
 	if (!refused)
 		suspect(op);
 	mirror_op_finish(op, error);
-}
-
-/* A good FLUSH says nothing of what all nodes had lost before. */
-static int flush_verdict(struct mirror_op *op)
-{
-	struct mirror *mirror = mirror_of(op);
-	uint64_t losses = mirror->losses, told = mirror->losses_told;
-
-	if (losses == op->losses_told)
-		return 0;
-	while (told < losses && !atomic_compare_exchange_weak(&mirror->losses_told, &told, losses))
-		continue; /* another one tells, too */
-	return EIO;
 }
 
 static void succeed(struct mirror_op *op)
@@ -298,10 +301,12 @@ void mirror_write_settle(struct mirror_op *op)
 			mirror_report_failed(mirror, op->failed);
 		}
 	} else if (settle_resynced(op)) {
-		if (may_be_lost(op))
+		if (may_be_lost(op)) {
+			suspect(op);
 			dispatch(op);
-		else
+		} else {
 			succeed(op);
+		}
 	}
 }
 
