@@ -528,6 +528,7 @@ static void check_place(unsigned cell, unsigned member, bool after_flush)
 {
 	bool strict = after_flush && !may_be_behind(cell), found = false;
 	const uint8_t *data;
+	char what[64];
 	unsigned node, at;
 	uint64_t value;
 
@@ -537,10 +538,12 @@ static void check_place(unsigned cell, unsigned member, bool after_flush)
 	for (const struct entry *e = model.cell[cell]; e && !found; e = e->next)
 		found = e->from >= 0 || ((e->any || e->value == value) &&
 					 (strict ? e->dead == NEVER : !gone_for_good(cell, e)));
-	if (!found)
-		explain(cell, data,
-			after_flush ? "after a flush the medium is wrong"
-				    : "what was durable is gone");
+	if (found)
+		return;
+	snprintf(what, sizeof(what), "%s on node %c",
+		 after_flush ? "after a flush the medium is wrong" : "what was durable is gone",
+		 (char)('a' + node));
+	explain(cell, data, what);
 }
 
 void model_check_disk(bool after_flush)
