@@ -285,7 +285,8 @@ static void submit_piece(struct volume_io *io)
 
 	request->place = REQUEST_NOWHERE;
 	request->since = 0;
-	io->pieces++;
+	if (!io->pieces++)
+		io->losses = target_losses(io->volume->target);
 	if (request->type != REQUEST_READ && request->type != REQUEST_WRITE) {
 		request->range = range_head(io->rest, DST_MAX_RANGE);
 		range_advance(&io->rest, request->range.length);
@@ -362,7 +363,6 @@ void volume_submit(struct volume *volume, struct volume_io *io)
 	io->mark = request->type == REQUEST_FLUSH ? acknowledged(volume) : 0;
 	io->rest = (struct range){0, 0};
 	io->pieces = 0;
-	io->losses = target_losses(volume->target);
 	if (request->type != REQUEST_READ && request->type != REQUEST_WRITE)
 		io->rest = request->range;
 	if (port->parked.first || !has_room(port, request)) { /* no overtaking */
