@@ -92,7 +92,7 @@ bool mirror_change_due(const struct mirror *mirror)
 	if ((mirror->phase != MIRROR_RUNNING && mirror->phase != MIRROR_STARTING) ||
 	    clock_now() < mirror->work->changing.memory_at)
 		return false;
-	return mirror->changes || witness_is_due(mirror) ||
+	return mirror->changes || (witness_is_due(mirror) && !mirror->unrecorded) ||
 	       (mirror->failed & mirror->write_set && !mirror->read_only && !mirror->unrecorded) ||
 	       (mirror->unrecorded && (clock_now() >= mirror->work->changing.retry_at ||
 				       ready_nodes(mirror) & ~mirror->work->changing.ready));
@@ -121,6 +121,8 @@ static void give_up(struct mirror *mirror, int error)
 {
 	struct mirror_changing *c = changing_of(mirror);
 
+	mirror_clear_abort(
+		mirror); /* what somebody has failed stays marked until that is recorded */
 	if (error == ENOMEM && !c->first) { /* who waits goes on waiting */
 		atomic_fetch_or(&mirror->failed, c->failed);
 		c->memory_at = clock_now() + MIRROR_RETRY_INTERVAL;

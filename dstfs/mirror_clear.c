@@ -120,7 +120,8 @@ static void on_flushed(struct mirror_batch *batch, void *arg)
 		mirror_report_own_failed(mirror, failed);
 	/* One that lost something may have told that in another flush, before this one. */
 	if (failed || mirror_lossy(mirror, mirror->write_set) ||
-	    mirror->losses != clearing_of(mirror)->losses || mirror->phase != MIRROR_RUNNING) {
+	    mirror->losses != clearing_of(mirror)->losses || mirror->unrecorded ||
+	    mirror->failed & mirror->write_set || mirror->phase != MIRROR_RUNNING) {
 		give_up(mirror);
 		clearing_of(mirror)->retry_at = clock_now() + MIRROR_RETRY_INTERVAL;
 		mirror_home_later(mirror, MIRROR_RETRY_INTERVAL);

@@ -122,6 +122,10 @@ void mirror_detach_begin(struct mirror *mirror)
 		end(mirror, "writing had stopped");
 		return;
 	}
+	if (mirror->failed & mirror->write_set) {
+		end(mirror, "a node has failed");
+		return;
+	}
 	if (mirror_bits_next(&mirror->suspect, 0) < mirror->regions) {
 		end(mirror, "nodes may differ where writes were cut short");
 		return;

@@ -395,6 +395,10 @@ static void look_for_losses(struct mirror *mirror)
 		mirror_report_failed(mirror, lossy);
 		return;
 	}
+	/* What one that is being resynced had got already only its map can tell, when it comes back. */
+	if (lossy & ~mirror->read_set)
+		mirror_report_failed(mirror, lossy & ~mirror->read_set);
+	lossy &= mirror->read_set;
 	log_error("volume %s: all nodes that were in sync have lost acknowledged writes that were "
 		  "not flushed: the next fsync fails, and what they may have lost is made equal",
 		  mirror->volume);

@@ -44,6 +44,8 @@ static unsigned choose_last(const struct mirror *mirror, mirror_mask nodes)
 	for (mirror_mask rest = nodes; rest; rest &= rest - 1)
 		if (mirror->nodes[__builtin_ctz(rest)].target->state == TARGET_READY)
 			ready |= rest & -rest;
+	if (ready & MIRROR_BIT(mirror->primary)) /* where they may differ users have read it */
+		return mirror->primary;
 	return lowest(mirror, ready ? ready : nodes);
 }
 

@@ -111,7 +111,9 @@ static bool failed(struct window_io *io, int error)
 		return true;
 	} else if (error == ENOMEM) { /* ours, not the node's */
 		w->result = WINDOW_ABORTED;
-	} else if (request_modifies(&io->request) || type == REQUEST_FLUSH ||
+	} else if (type == REQUEST_FLUSH) {
+		w->unflushed |= MIRROR_BIT(io->node);
+	} else if (request_modifies(&io->request) ||
 		   w->mirror->nodes[io->node].target->state != TARGET_READY) {
 		lost(w, io->node);
 	} else if (type == REQUEST_READ || (type == REQUEST_HASH && error != EOPNOTSUPP)) {
@@ -289,6 +291,18 @@ static enum window_step flush_nodes(struct copy_window *w)
 		io->request.range = (struct range){0, 0};
 		io->request.hold = NULL; /* it is about more than the window */
 		submit(io);
+	}
+	return WINDOW_FLUSHED;
+}
+
+/* If none could be, they tell of what all have lost perhaps, and it is no node's fault alone. */
+static enum window_step flushed(struct copy_window *w)
+{
+	if (w->unflushed) {
+		w->result = WINDOW_ABORTED;
+		if (w->nodes & ~w->unflushed)
+			mirror_report_failed(w->mirror, w->unflushed);
+		return WINDOW_END;
 	}
 	return w->targets ? WINDOW_EXTENTS : WINDOW_END;
 }
@@ -500,6 +514,7 @@ static enum window_step (*const steps[])(struct copy_window *w) = {
 	[WINDOW_CHOOSE] = choose,
 	[WINDOW_NODE_HOLDS] = take_node_holds,
 	[WINDOW_FLUSH] = flush_nodes,
+	[WINDOW_FLUSHED] = flushed,
 	[WINDOW_EXTENTS] = ask_extents,
 	[WINDOW_HASH] = ask_hashes,
 	[WINDOW_COMPARE] = compare,
@@ -553,7 +568,7 @@ void window_begin(struct copy_window *w, struct copy_task *task, enum copy_kind 
 	w->result = WINDOW_DONE;
 	w->began = 0;
 	w->losses = w->mirror->losses;
-	w->nodes = w->targets = w->unable = 0;
+	w->nodes = w->targets = w->unable = w->unflushed = 0;
 	w->attempts = 0;
 	w->coarse = 0;
 	memset(w->mend, 0, sizeof(w->mend));

@@ -91,6 +91,7 @@ enum window_step {
 	WINDOW_CHOOSE,
 	WINDOW_NODE_HOLDS,
 	WINDOW_FLUSH,
+	WINDOW_FLUSHED,
 	WINDOW_EXTENTS,
 	WINDOW_HASH,
 	WINDOW_COMPARE,
@@ -121,6 +122,7 @@ struct copy_window {
 	unsigned source; /* one of nodes; MIRROR_NO_SLOT: none yet (verify) */
 	mirror_mask targets; /* of nodes */
 	unsigned attempts; /* that the source could not read what it should, in a row */
+	mirror_mask unflushed; /* that could not be flushed */
 	mirror_mask unable; /* that could not read what they were to be the source of */
 
 	struct range part; /* what is looked at now: `blocks` blocks of `unit` bytes */

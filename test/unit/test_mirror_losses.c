@@ -198,6 +198,39 @@ static void a_flush_waits_until_who_has_lost_has_left(void **state)
 	fixture_end();
 }
 
+/* A region that one being resynced had got isn't marked any more: only its map can tell that it lost it. */
+static void what_is_lost_while_it_is_resynced_is_copied_again(void **state)
+{
+	struct mirror_node *node;
+
+	begin_in_sync(2);
+	start();
+	f.mirror->copy->paused = true;
+	node = &f.mirror->nodes[1];
+	disk_die(1);
+	assert_int_equal(do_write(0, 4096, 1), 0);
+	assert_int_equal(do_write(20 * REGION, 4096, 2), 0);
+	for (unsigned i = 0; i < 3; i++)
+		look_now(); /* not marked any more */
+	disk_revive(1);
+	retry_now();
+	assert_int_equal(node->state, MIRROR_NODE_RESYNC);
+	mirror_region_copied(f.mirror, node, 0);
+	f.disks[0].losses++;
+	f.disks[1].losses++;
+	mirror_home_poke(f.mirror);
+	settle();
+	retry_now();
+	f.mirror->copy->paused = false;
+	copy_now();
+	for (unsigned i = 0; i < 3; i++)
+		look_now();
+	assert_int_equal(f.mirror->read_set, 3);
+	assert_int_equal(f.disks[1].image[0], 1);
+	stop();
+	fixture_end();
+}
+
 /* The flush may be a good one, since another has told of the loss. */
 static void what_may_be_lost_stays_marked(void **state)
 {
@@ -232,6 +265,7 @@ int main(void)
 		cmocka_unit_test(a_flush_waits_until_who_has_lost_has_left),
 		cmocka_unit_test(fsyncs_that_fail_for_a_loss_come_to_an_end),
 		cmocka_unit_test(what_is_lost_before_it_is_acknowledged_is_written_again),
+		cmocka_unit_test(what_is_lost_while_it_is_resynced_is_copied_again),
 		cmocka_unit_test(what_may_be_lost_stays_marked),
 	};
 
