@@ -201,14 +201,11 @@ bool lane_flush_counts(struct lane *lane, const struct txn *txn)
 int lane_flush_verdict(struct lane *lane, const struct request *request)
 {
 	struct retention *retention = lane->config.retention;
-	uint64_t losses = retention->losses, reported = retention->reported;
 	char text[URI_TEXT_MAX];
 
-	if (request == &lane->background || losses == request->told)
+	if (request == &lane->background ||
+	    !flush_verdict(0, request->told, &retention->reported, retention->losses))
 		return 0;
-	while (reported < losses &&
-	       !atomic_compare_exchange_weak(&retention->reported, &reported, losses))
-		continue; /* another lane tells, too */
 	log_limited(&lane->limit_lost, LOG_LEVEL_ERROR,
 		    "%s: fsync fails: acknowledged bytes were lost since the last one",
 		    lane_node_text(lane, text));

@@ -50,29 +50,16 @@ static struct local *from_base(struct target *target)
 	return (struct local *)target; /* base is the first member */
 }
 
-/*
- * The backend tells a loss once, and that may have been to a FLUSH that nobody waits for any more: one
- * that came before all losses were told fails, too.
- */
-static int flush_verdict(struct local *local, const struct request *request, int error)
-{
-	uint64_t losses = local->backend->info.losses, told = local->told;
-
-	if (losses == request->told)
-		return error;
-	while (told < losses && !atomic_compare_exchange_weak(&local->told, &told, losses))
-		continue; /* another one tells, too */
-	return error ? error : EIO;
-}
-
 static void op_done(struct backend_op *op, int error)
 {
 	struct local_op *o = (struct local_op *)op; /* op is the first member */
 	struct request *request = o->request;
 	struct local_port *port = o->port;
 
+	/* The backend tells a loss once, and that may have been to one that nobody waits for any more. */
 	if (request && op->type == BACKEND_FLUSH)
-		error = flush_verdict(port->local, request, error);
+		error = flush_verdict(error, request->told, &port->local->told,
+				      port->local->backend->info.losses);
 	if (request) {
 		request->place = REQUEST_NOWHERE;
 		request->data = op->data;

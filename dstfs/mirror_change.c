@@ -32,7 +32,6 @@
 
 static void attempt(struct mirror *mirror);
 static void retry_without(struct mirror *mirror, mirror_mask failed);
-static bool joining_failed(struct mirror *mirror);
 
 static struct mirror_changing *changing_of(struct mirror *mirror)
 {
@@ -121,8 +120,8 @@ static void give_up(struct mirror *mirror, int error)
 {
 	struct mirror_changing *c = changing_of(mirror);
 
-	mirror_clear_abort(
-		mirror); /* what somebody has failed stays marked until that is recorded */
+	/* What somebody has failed stays marked until that is recorded. */
+	mirror_clear_abort(mirror);
 	if (error == ENOMEM && !c->first) { /* who waits goes on waiting */
 		atomic_fetch_or(&mirror->failed, c->failed);
 		c->memory_at = clock_now() + MIRROR_RETRY_INTERVAL;
@@ -137,6 +136,16 @@ static void give_up(struct mirror *mirror, int error)
 		mirror_home_later(mirror, MIRROR_RETRY_INTERVAL);
 	}
 	finish(mirror, error);
+}
+
+/* Requests that failed a node which gets in sync wait from `joining` on, and are in `failed` by then. */
+static bool joining_failed(struct mirror *mirror)
+{
+	mirror_mask failed = mirror->failed & changing_of(mirror)->joining;
+
+	if (failed)
+		retry_without(mirror, failed);
+	return failed;
 }
 
 /* A request that has read the new set must see that it may not write, so that comes first. */
@@ -164,16 +173,6 @@ static void publish(struct mirror *mirror)
 	mirror_update_base(mirror);
 	mirror_copy_poke(mirror);
 	finish(mirror, suffices ? 0 : ENOTCONN);
-}
-
-/* Requests that failed a node which gets in sync wait from `joining` on, and are in `failed` by then. */
-static bool joining_failed(struct mirror *mirror)
-{
-	mirror_mask failed = mirror->failed & changing_of(mirror)->joining;
-
-	if (failed)
-		retry_without(mirror, failed);
-	return failed;
 }
 
 static void on_witness(void *arg, int error)

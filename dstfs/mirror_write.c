@@ -137,16 +137,11 @@ void mirror_write_go_on(struct mirror_op *op)
 }
 
 /* A good FLUSH says nothing of what all nodes had lost before. */
-static int flush_verdict(struct mirror_op *op)
+static int losses_verdict(const struct mirror_op *op)
 {
 	struct mirror *mirror = mirror_of(op);
-	uint64_t losses = mirror->losses, told = mirror->losses_told;
 
-	if (losses == op->losses_told)
-		return 0;
-	while (told < losses && !atomic_compare_exchange_weak(&mirror->losses_told, &told, losses))
-		continue; /* another one tells, too */
-	return EIO;
+	return flush_verdict(0, op->losses_told, &mirror->losses_told, mirror->losses);
 }
 
 static void on_granted(void *arg)
@@ -165,7 +160,7 @@ void mirror_write_begin(struct mirror_op *op)
 		op->losses_told =
 			mirror->losses_told; /* one that comes before it's told fails too */
 		if (mirror->read_only) /* there is nothing to flush, and no failure is recorded */
-			mirror_op_finish(op, flush_verdict(op));
+			mirror_op_finish(op, losses_verdict(op));
 		else
 			send_to_all(op);
 		return;
@@ -221,7 +216,7 @@ static void succeed(struct mirror_op *op)
 		if (op->uneven)
 			suspect(op);
 	}
-	mirror_op_finish(op, op->request->type == REQUEST_FLUSH ? flush_verdict(op) : 0);
+	mirror_op_finish(op, op->request->type == REQUEST_FLUSH ? losses_verdict(op) : 0);
 }
 
 /*

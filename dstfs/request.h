@@ -7,11 +7,13 @@
 #define DSTFS_REQUEST_H
 
 #include "common/checksum.h"
+#include "common/counter.h"
 #include "common/pool.h"
 #include "common/range.h"
 #include "common/wire.h"
 #include "dstfs/worker.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -88,6 +90,18 @@ static inline bool request_modifies(const struct request *request)
 {
 	return request->type == REQUEST_WRITE || request->type == REQUEST_DISCARD ||
 	       request->type == REQUEST_WRITE_ZEROES || request->type == REQUEST_COPY;
+}
+
+/*
+ * What a FLUSH tells upward that ended with `error`. A loss is told once, but to all that came before that:
+ * of `losses` it had noted that so many were told when it came, and by now so many are.
+ */
+static inline int flush_verdict(int error, uint64_t noted, _Atomic uint64_t *told, uint64_t losses)
+{
+	if (losses == noted)
+		return error;
+	mark_raise(told, losses);
+	return error ? error : EIO;
 }
 
 /* The digest of a WRITE's payload: computed once, however many nodes it goes to. */

@@ -25,14 +25,6 @@ _Static_assert(sizeof(struct retain_chunk) + sizeof(struct retain_entry) + RETAI
 	       "little of a chunk stays empty at its end");
 _Static_assert(DST_MAX_RANGE <= UINT32_MAX, "an entry's length holds every range");
 
-static void raise_to(_Atomic uint64_t *value, uint64_t to)
-{
-	uint64_t now = atomic_load(value);
-
-	while (now < to && !atomic_compare_exchange_weak(value, &now, to))
-		;
-}
-
 uint64_t retain_settled(const struct retain *retain)
 {
 	uint64_t durable = retain->durable, given_up = retain->given_up;
@@ -42,13 +34,13 @@ uint64_t retain_settled(const struct retain *retain)
 
 void retain_durable(struct retain *retain, uint64_t mark)
 {
-	raise_to(&retain->durable, mark);
+	mark_raise(&retain->durable, mark);
 }
 
 void retain_give_up(struct retain *retain, uint64_t mark)
 {
-	raise_to(&retain->unkept, mark); /* first: nobody may see it neither kept nor unkept */
-	raise_to(&retain->given_up, mark);
+	mark_raise(&retain->unkept, mark); /* first: nobody may see it neither kept nor unkept */
+	mark_raise(&retain->given_up, mark);
 }
 
 static struct retain_chunk *chunk_new(void)
@@ -204,9 +196,9 @@ void retain_log_add(struct retain_log *log, const struct request *request, bool 
 	if (request->fua || request->type == REQUEST_COPY)
 		add_cover(log, request, entry.number);
 	else if (keep && log_append(log, &entry, request))
-		raise_to(&retain->kept, entry.number);
+		mark_raise(&retain->kept, entry.number);
 	else
-		raise_to(&retain->unkept, entry.number);
+		mark_raise(&retain->unkept, entry.number);
 }
 
 /* The first entry of the chunk goes. */

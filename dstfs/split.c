@@ -110,24 +110,14 @@ static bool begin_anew(struct work *work)
 	return true;
 }
 
-static int flush_verdict(struct split *split, const struct request *request, int error)
-{
-	uint64_t failed = split->failed, told = split->told;
-
-	if (failed == request->told)
-		return error;
-	while (told < failed && !atomic_compare_exchange_weak(&split->told, &told, failed))
-		continue; /* another one tells, too */
-	return error ? error : EIO;
-}
-
 /* What came of it, with all its parts over. */
 static int verdict(struct work *work)
 {
+	struct split *split = work->port->split;
 	struct parting *p = &work->parting;
 
 	if (p->type == REQUEST_FLUSH && !work->cancelled)
-		return flush_verdict(work->port->split, p->request, work->error);
+		return flush_verdict(work->error, p->request->told, &split->told, split->failed);
 	return work->error ? work->error : parting_finish(p);
 }
 
@@ -152,6 +142,15 @@ static void leave(struct work *work)
 	pool_put(work->port->works, work);
 }
 
+static void child_failed(struct work *work, const struct child_request *child, int error)
+{
+	note_error(work, child->part->at, error);
+	if (work->parting.type != REQUEST_FLUSH || work->cancelled || work->flush_failed)
+		return;
+	work->flush_failed = true;
+	work->port->split->failed++;
+}
+
 static void child_done(struct request *request, int error)
 {
 	struct child_request *child = (struct child_request *)request; /* the first member */
@@ -164,11 +163,8 @@ static void child_done(struct request *request, int error)
 	if (error && child->target->state != TARGET_READY)
 		map_look(port->split->map); /* the error must not be told before the state */
 	if (error)
-		note_error(work, child->part->at, error);
-	if (error && work->parting.type == REQUEST_FLUSH && !work->cancelled) {
-		port->split->failed += !work->flush_failed;
-		work->flush_failed = true;
-	} else if (!work->error)
+		child_failed(work, child, error);
+	else if (!work->error)
 		parting_take(&work->parting, child->part, request);
 	pool_put(port->requests, child);
 	leave(work);

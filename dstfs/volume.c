@@ -154,20 +154,12 @@ static void list_remove(struct volume_port *port, struct volume_io *io)
 	*(io->next ? &io->next->previous : &port->last) = io->previous;
 }
 
-static void note_durable(struct volume *volume, uint64_t mark)
-{
-	uint64_t known = volume->durable;
-
-	while (mark > known && !atomic_compare_exchange_weak(&volume->durable, &known, mark))
-		continue;
-}
-
 static void finish(struct volume_io *io, int error)
 {
 	struct volume_port *port = port_of(io);
 
 	if (io->request.type == REQUEST_FLUSH && !error)
-		note_durable(io->volume, io->mark);
+		mark_raise(&io->volume->durable, io->mark);
 	count(&port->counters, &io->request, error);
 	counter_add(&port->counters.inflight, (uint64_t)-1);
 	list_remove(port, io);
